@@ -1,0 +1,147 @@
+//! The command line as it is written: one definition, from which parsing, help and completions come.
+
+use std::ffi::OsString;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{ArgAction, Parser, ValueEnum};
+
+/// Moves files: renames where the kernel can, copies where it must, on all cores, and never loses one.
+#[derive(Debug, Parser)]
+#[command(
+    name = "pmove",
+    version,
+    disable_help_subcommand = true,
+    args_override_self = true,
+    max_term_width = 100,
+    override_usage = "pmove [OPTIONS] SOURCE... DEST\n       pmove [OPTIONS] -t DIR SOURCE...\n       pmove [OPTIONS] --files-from FILE DEST\n       ... | pmove [OPTIONS] - DEST",
+    after_help = AFTER_HELP
+)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch that the user may write; settings.rs gives them meaning"
+)]
+pub(super) struct Args {
+    /// What to move, and where to
+    ///
+    /// A SOURCE that names nothing and holds a * is a pattern that pmove expands itself, however many files match.
+    #[arg(value_name = "SOURCE... DEST")]
+    pub(super) operands: Vec<OsString>,
+
+    /// Operands that are never patterns or options: those after --
+    #[arg(last = true, hide = true)]
+    pub(super) literal: Vec<OsString>,
+
+    /// Move every SOURCE into DIR
+    #[arg(short = 't', long, value_name = "DIR", help_heading = "Target", action = ArgAction::Append)]
+    pub(super) target_directory: Vec<OsString>,
+
+    /// Take DEST for the new name of the one SOURCE, even if it is a directory
+    #[arg(short = 'T', long, help_heading = "Target")]
+    pub(super) no_target_directory: bool,
+
+    /// Replace existing targets (the default)
+    #[arg(short = 'f', long, help_heading = "Conflicts", overrides_with = "no_clobber")]
+    pub(super) force: bool,
+
+    /// Leave existing targets, and the sources that would replace them, alone
+    #[arg(short = 'n', long, help_heading = "Conflicts", overrides_with = "force")]
+    pub(super) no_clobber: bool,
+
+    /// Move what matches PATTERN; may be given several times
+    #[arg(short = 'g', long, value_name = "PATTERN", help_heading = "Sources")]
+    pub(super) glob: Vec<OsString>,
+
+    /// Move what is listed in FILE, one name a line; - is standard input
+    #[arg(long, value_name = "FILE", help_heading = "Sources")]
+    pub(super) files_from: Option<PathBuf>,
+
+    /// Names in the list end with a NUL byte, not with a newline
+    #[arg(short = '0', long, help_heading = "Sources")]
+    pub(super) null: bool,
+
+    /// Take sources, patterns and lists relative to DIR
+    #[arg(short = 'C', long, value_name = "DIR", help_heading = "Sources")]
+    pub(super) base: Option<PathBuf>,
+
+    /// A pattern without a match is no error
+    #[arg(long, help_heading = "Sources")]
+    pub(super) allow_empty: bool,
+
+    /// Patterns stay on the file system that they begin on
+    #[arg(short = 'x', long, help_heading = "Sources")]
+    pub(super) one_file_system: bool,
+
+    /// Work on N files at once, or as many as suit the machine
+    #[arg(short = 'j', long, value_name = "N|auto", default_value = "auto", value_parser = parse_jobs, env = "PMOVE_JOBS", hide_env = true, help_heading = "Running")]
+    pub(super) jobs: Jobs,
+
+    /// When to make copies durable: before their sources are removed, or not at all, as mv
+    #[arg(long, value_name = "WHEN", default_value = "auto", help_heading = "Running")]
+    pub(super) sync: SyncWord,
+
+    /// Take no more work after N failures
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Running")]
+    pub(super) max_errors: Option<u64>,
+
+    /// Say what would be moved, and move nothing
+    #[arg(long, help_heading = "Running")]
+    pub(super) dry_run: bool,
+
+    /// Say what is moved
+    #[arg(short = 'v', long, help_heading = "Output", overrides_with = "quiet")]
+    pub(super) verbose: bool,
+
+    /// Say nothing but errors
+    #[arg(short = 'q', long, help_heading = "Output", overrides_with = "verbose")]
+    pub(super) quiet: bool,
+
+    /// When to show progress
+    #[arg(long, value_name = "WHEN", default_value = "auto", value_parser = progress_words(), help_heading = "Output")]
+    pub(super) progress: crate::report::ProgressMode,
+}
+
+const AFTER_HELP: &str = "\
+Exit status: 0 if all was moved, 1 if something was not.
+
+Examples:
+  pmove *.csv archive/                     as mv, on all cores
+  pmove 'in/**/*.csv' archive/             a pattern for pmove: no limit on how many match
+  find . -mtime +30 -print0 | pmove -0 - /mnt/old/
+  pmove -n -t /mnt/backup photos music     leave what is there alone";
+
+/// How many workers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Jobs {
+    Auto,
+    Exactly(NonZeroUsize),
+}
+
+fn parse_jobs(word: &str) -> Result<Jobs, String> {
+    if word == "auto" {
+        return Ok(Jobs::Auto);
+    }
+    // More threads than this have never been of use, and the kernel may refuse them.
+    match word.parse::<NonZeroUsize>() {
+        Ok(jobs) if jobs.get() <= 1024 => Ok(Jobs::Exactly(jobs)),
+        _ => Err("a number from 1 to 1024, or 'auto'".to_owned()),
+    }
+}
+
+/// The words of `--sync`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum SyncWord {
+    /// Nothing is removed before its copy is durable
+    Auto,
+    /// As mv does it
+    None,
+}
+
+fn progress_words() -> impl TypedValueParser<Value = crate::report::ProgressMode> {
+    PossibleValuesParser::new(["auto", "always", "never"]).map(|word| match word.as_str() {
+        "always" => crate::report::ProgressMode::Always,
+        "never" => crate::report::ProgressMode::Never,
+        _ => crate::report::ProgressMode::Auto,
+    })
+}

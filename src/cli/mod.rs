@@ -1,0 +1,94 @@
+//! The command line: words to settings, settings to a run, a run to an exit code.
+
+mod args;
+mod settings;
+mod signals;
+mod usage;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::exec::{Coordinator, dry_run};
+use crate::plan::{Planner, resolve_destination};
+use crate::report::{Counters, Finished, Options, Reporter, Summary};
+use crate::transfer::{Context, Stop};
+
+use settings::Settings;
+use signals::Signals;
+
+/// How the process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// All that was asked for is done.
+    Done,
+    /// Something was not.
+    Incomplete,
+}
+
+impl From<Ending> for ExitCode {
+    fn from(ending: Ending) -> Self {
+        match ending {
+            Ending::Done => Self::SUCCESS,
+            Ending::Incomplete => Self::FAILURE,
+        }
+    }
+}
+
+/// Runs the command. `args` as the system gives them, the program's own name first.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let settings = match settings::from_args(args) {
+        Ok(settings) => settings,
+        Err(early) => return early.say().into(),
+    };
+    let signals = Signals::watch();
+    let ending = run(settings, &signals);
+    // After a signal the process has cleaned up, and now ends the way the signal would have ended it, so that a
+    // shell's loop ends, too.
+    signals.die_of_it();
+    ending.into()
+}
+
+fn run(settings: Settings, signals: &Signals) -> Ending {
+    let begun = Instant::now();
+    let counters = Arc::new(Counters::default());
+    let options =
+        Options { program: settings.program.clone(), verbosity: settings.verbosity, progress: settings.progress };
+    let mut reporter = Reporter::start(options, Arc::clone(&counters));
+    let summary = match move_all(settings, signals, &counters, &mut reporter) {
+        Ok(summary) => Summary { elapsed: begun.elapsed(), ..summary },
+        Err(error) => {
+            reporter.error(&format_args!("{error:#}"));
+            Summary { failed: 1, elapsed: begun.elapsed(), ..Summary::default() }
+        }
+    };
+    let output = reporter.finish(&summary);
+    if output == Finished::Whole && summary.failed == 0 && summary.not_reached == 0 {
+        Ending::Done
+    } else {
+        Ending::Incomplete
+    }
+}
+
+fn move_all(
+    settings: Settings,
+    signals: &Signals,
+    counters: &Arc<Counters>,
+    reporter: &mut Reporter,
+) -> anyhow::Result<Summary> {
+    crate::sys::clear_umask();
+    let stop = Stop::new(signals.flag());
+    let wants_paths = settings.wants_paths();
+    let context = Arc::new(Context::new(settings.policy, settings.sync, wants_paths, Arc::clone(counters), stop));
+    let destination = resolve_destination(&settings.destination, settings.kind, settings.only.as_deref())?;
+    let target = destination.target.place.dir.id();
+    let planner = Planner::new(destination);
+    let mut sources = settings.sources;
+    sources.skip = Some((target.dev, target.ino));
+    let candidates = sources.into_stream();
+    if settings.dry_run {
+        return Ok(dry_run(&context, planner, reporter, candidates));
+    }
+    Coordinator::new(context, planner, reporter, settings.pace).run(candidates)
+}

@@ -1,0 +1,336 @@
+//! What can go wrong with one file, in `mv`'s words, and what the process ends with.
+//!
+//! Every room returns these; only `report` prints them. Each error names the step, the path and the
+//! cause, never a bare number.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use rustix::io::Errno;
+
+mod quote;
+
+pub use quote::Quoted;
+
+/// The outcome of a step for one file.
+pub type Result<T, E = Box<MoveError>> = std::result::Result<T, E>;
+
+/// Why one source was not (or not wholly) moved.
+///
+/// The `Display` form is the message after `pmove: `, in the wording of GNU mv where mv has one.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MoveError {
+    /// The source (or a directory on its way) cannot be looked at.
+    #[error("cannot stat {}: {}", Quoted(path), Cause(*source))]
+    Stat {
+        /// The path as the user wrote it.
+        path: PathBuf,
+        /// What the kernel said.
+        source: Errno,
+    },
+    /// The move as a whole was refused by the kernel.
+    #[error("cannot move {} to {}: {}", Quoted(from), Quoted(to), Cause(*source))]
+    Move {
+        /// The source.
+        from: PathBuf,
+        /// The target.
+        to: PathBuf,
+        /// What the kernel said.
+        source: Errno,
+    },
+    /// The target exists and the kernel would not let it be replaced.
+    #[error("cannot overwrite {}: {}", Quoted(path), Cause(*source))]
+    Overwrite {
+        /// The target.
+        path: PathBuf,
+        /// What the kernel said.
+        source: Errno,
+    },
+    /// Source and target are one inode.
+    #[error("{} and {} are the same file", Quoted(from), Quoted(to))]
+    SameFile {
+        /// The source.
+        from: PathBuf,
+        /// The target.
+        to: PathBuf,
+    },
+    /// A directory would end up inside itself.
+    #[error("cannot move {} to a subdirectory of itself, {}", Quoted(from), Quoted(to))]
+    IntoItself {
+        /// The source.
+        from: PathBuf,
+        /// The target.
+        to: PathBuf,
+    },
+    /// A directory would replace something that is not one.
+    #[error("cannot overwrite non-directory {} with directory {}", Quoted(to), Quoted(from))]
+    DirectoryOverFile {
+        /// The source.
+        from: PathBuf,
+        /// The target.
+        to: PathBuf,
+    },
+    /// Something that is not a directory would replace one.
+    #[error("cannot overwrite directory {} with non-directory {}", Quoted(to), Quoted(from))]
+    FileOverDirectory {
+        /// The source.
+        from: PathBuf,
+        /// The target.
+        to: PathBuf,
+    },
+    /// Two sources of this run lead to one target; the later one is refused.
+    #[error("will not overwrite just-created {} with {}", Quoted(to), Quoted(from))]
+    JustCreated {
+        /// The source.
+        from: PathBuf,
+        /// The target.
+        to: PathBuf,
+    },
+    /// The source's content cannot be read.
+    #[error("cannot open {} for reading: {}", Quoted(path), Cause(*source))]
+    Open {
+        /// The source.
+        path: PathBuf,
+        /// What the kernel said.
+        source: Errno,
+    },
+    /// Reading stopped half-way.
+    #[error("error reading {}: {}", Quoted(path), Cause(*source))]
+    Read {
+        /// The source.
+        path: PathBuf,
+        /// What the kernel said.
+        source: Errno,
+    },
+    /// Writing stopped half-way.
+    #[error("error writing {}: {}", Quoted(path), Cause(*source))]
+    Write {
+        /// The target.
+        path: PathBuf,
+        /// What the kernel said.
+        source: Errno,
+    },
+    /// The stage of the target cannot be created.
+    #[error("cannot create {what} {}: {}", Quoted(path), Cause(*source))]
+    Create {
+        /// "regular file", "directory", "symbolic link", "fifo" or "special file".
+        what: &'static str,
+        /// The target.
+        path: PathBuf,
+        /// What the kernel said.
+        source: Errno,
+    },
+    /// The source is a kind of file that cannot be copied.
+    #[error("cannot copy {}: unknown file type", Quoted(path))]
+    UnknownKind {
+        /// The source.
+        path: PathBuf,
+    },
+    /// A property of the source cannot be given to the target.
+    #[error("preserving {what} for {}: {}", Quoted(path), Cause(*source))]
+    Preserve {
+        /// "times", "permissions", "ownership" or "extended attributes".
+        what: &'static str,
+        /// The target.
+        path: PathBuf,
+        /// What the kernel said.
+        source: Errno,
+    },
+    /// The copy is whole at its target, but the source cannot be removed.
+    #[error("cannot remove {}: {}", Quoted(path), Cause(*source))]
+    Remove {
+        /// The source.
+        path: PathBuf,
+        /// What the kernel said.
+        source: Errno,
+    },
+    /// The source changed after it was copied. It stays.
+    #[error(
+        "{} changed while it was being moved; it stays, and {} holds what was read before",
+        Quoted(from),
+        Quoted(to)
+    )]
+    Changed {
+        /// The source, which stays.
+        from: PathBuf,
+        /// The target.
+        to: PathBuf,
+    },
+    /// The source changed while it was being read, so nothing of it was published.
+    #[error("{} changed while it was being read; it stays", Quoted(path))]
+    ChangedWhileRead {
+        /// The source, which stays.
+        path: PathBuf,
+    },
+    /// The target's file system could not make the copy durable. The source stays.
+    #[error("cannot make {} durable: {}; {} stays", Quoted(to), Cause(*source), Quoted(from))]
+    NotDurable {
+        /// The source, which stays.
+        from: PathBuf,
+        /// The target.
+        to: PathBuf,
+        /// What the kernel said.
+        source: Errno,
+    },
+    /// What appeared in a moved directory while it was moved, and so was kept.
+    #[error("{} is not empty: what appeared or changed in it during the move is in {}", Quoted(from), Quoted(kept))]
+    LeftBehind {
+        /// The source directory.
+        from: PathBuf,
+        /// Where the rest of it is now.
+        kept: PathBuf,
+    },
+    /// A directory's stage was left for the next run to finish.
+    #[error(
+        "interrupted while copying {}: {} bytes of it are staged in {}; the same command finishes the job, 'rm -r' of the stage discards it",
+        Quoted(from),
+        bytes,
+        Quoted(stage)
+    )]
+    Interrupted {
+        /// The source directory, which is untouched.
+        from: PathBuf,
+        /// Where its stage is.
+        stage: PathBuf,
+        /// How much of it has been copied.
+        bytes: u64,
+    },
+    /// The run was stopped before this source's turn.
+    #[error("not moved: {}", Quoted(path))]
+    NotReached {
+        /// The source, which is untouched.
+        path: PathBuf,
+    },
+    /// The destination is not a directory, but must be one.
+    #[error("target {}: {}", Quoted(path), Cause(*source))]
+    Target {
+        /// DEST.
+        path: PathBuf,
+        /// What the kernel said.
+        source: Errno,
+    },
+    /// The argument of `-t` is not a directory.
+    #[error("target directory {}: {}", Quoted(path), Cause(*source))]
+    TargetDirectory {
+        /// The argument of `-t`.
+        path: PathBuf,
+        /// What the kernel said.
+        source: Errno,
+    },
+    /// A pattern matched nothing.
+    #[error("no match for pattern {}", Quoted(pattern))]
+    NoMatch {
+        /// The pattern.
+        pattern: PathBuf,
+    },
+    /// A pattern is malformed.
+    #[error("invalid pattern {}: {reason}", Quoted(pattern))]
+    BadPattern {
+        /// The pattern.
+        pattern: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A directory cannot be listed for a pattern.
+    #[error("cannot read directory {}: {}", Quoted(path), Cause(*source))]
+    ReadDirectory {
+        /// The directory.
+        path: PathBuf,
+        /// What the kernel said.
+        source: Errno,
+    },
+    /// The list of sources cannot be read.
+    #[error("cannot read list {}: {}", Quoted(path), Cause(*source))]
+    ReadList {
+        /// The list's path, or `-`.
+        path: PathBuf,
+        /// What the kernel said.
+        source: Errno,
+    },
+    /// A name in the list cannot be a file name.
+    #[error("invalid name in list, {}: {reason}", Quoted(name))]
+    BadName {
+        /// The name.
+        name: PathBuf,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A batch ended in a panic: a defect of pmove's own. Sources of the batch were not retired by it.
+    #[error("internal error while moving {}: please report it", Quoted(path))]
+    Internal {
+        /// A source of the batch.
+        path: PathBuf,
+    },
+}
+
+impl MoveError {
+    /// What the kernel said, where the kernel said something.
+    #[must_use]
+    pub fn errno(&self) -> Option<Errno> {
+        match self {
+            Self::Stat { source, .. }
+            | Self::Move { source, .. }
+            | Self::Overwrite { source, .. }
+            | Self::Open { source, .. }
+            | Self::Read { source, .. }
+            | Self::Write { source, .. }
+            | Self::Create { source, .. }
+            | Self::Preserve { source, .. }
+            | Self::Remove { source, .. }
+            | Self::NotDurable { source, .. }
+            | Self::Target { source, .. }
+            | Self::TargetDirectory { source, .. }
+            | Self::ReadDirectory { source, .. }
+            | Self::ReadList { source, .. } => Some(*source),
+            _ => None,
+        }
+    }
+
+    /// Whether going on is pointless, because every further file would fail in the same way:
+    /// the target is full, over quota or read-only, or its device has failed.
+    #[must_use]
+    pub fn is_fatal(&self) -> bool {
+        let target_side = matches!(
+            self,
+            Self::Write { .. }
+                | Self::Create { .. }
+                | Self::Overwrite { .. }
+                | Self::Preserve { .. }
+                | Self::Move { .. }
+        );
+        matches!(self, Self::NotDurable { .. })
+            || (target_side && matches!(self.errno(), Some(Errno::NOSPC | Errno::DQUOT | Errno::ROFS)))
+    }
+}
+
+/// An error number in the C library's words, as every other tool prints it.
+#[derive(Clone, Copy, Debug)]
+pub struct Cause(pub Errno);
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = std::io::Error::from(self.0).to_string();
+        // std appends the number: "No space left on device (os error 28)".
+        f.write_str(text.split_once(" (os error").map_or(text.as_str(), |(words, _)| words))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_are_words_without_a_number() {
+        assert_eq!(Cause(Errno::NOSPC).to_string(), "No space left on device");
+        assert_eq!(Cause(Errno::XDEV).to_string(), "Invalid cross-device link");
+    }
+
+    #[test]
+    fn h04_a_full_target_stops_the_run_but_an_unreadable_source_does_not() {
+        let full = MoveError::Write { path: "t".into(), source: Errno::NOSPC };
+        assert!(full.is_fatal());
+        let unreadable = MoveError::Open { path: "s".into(), source: Errno::ACCESS };
+        assert!(!unreadable.is_fatal());
+    }
+}

@@ -1,0 +1,420 @@
+//! The coordinating thread: takes candidates, cuts batches, keeps the number of items in flight bounded, and is the
+//! only one that talks to the user.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvError};
+
+use crate::error::{MoveError, Result};
+use crate::item::{Batch, Item, Outcome, Place, Settled};
+use crate::plan::{Planned, Planner};
+use crate::report::{Phase, Reporter, Summary};
+use crate::source::Candidate;
+use crate::transfer::{Context, Deferred, Leftovers, PublishedTree, Resumed, Target, TreeJob};
+
+use super::Pace;
+use super::engine::{Engine, Event};
+use super::groups::Groups;
+use super::order::InOrder;
+use super::work::{Sink, Waiting, work};
+
+/// Items of a batch. Large enough that handing it over costs nothing, small enough that the first targets
+/// appear at once and that all workers have some.
+const BATCH: usize = 256;
+
+/// Items in flight: what waits for a barrier counts, and holds a descriptor each.
+const IN_FLIGHT: usize = 8192;
+
+/// Trees that may be on their way at once.
+const TREES: usize = 64;
+
+/// Runs one move from the first candidate to the last message.
+pub(crate) struct Coordinator<'a> {
+    context: Arc<Context>,
+    planner: Planner,
+    reporter: &'a mut Reporter,
+    pace: Pace,
+    engine: Option<(Engine, Receiver<Event>)>,
+    open: Option<Batch<Target>>,
+    in_flight: usize,
+    permits: usize,
+    leftovers: Option<Leftovers>,
+    groups: Groups,
+    trees: VecDeque<TreeJob>,
+    is_staging_tree: bool,
+    /// Trees begun and not settled.
+    trees_open: usize,
+    held: Vec<Box<PublishedTree>>,
+    lines: InOrder<Lines>,
+    summary: Summary,
+}
+
+/// What is to be said of one item.
+struct Lines {
+    out: Vec<String>,
+    warnings: Vec<String>,
+    error: Option<Box<MoveError>>,
+}
+
+impl<'a> Coordinator<'a> {
+    pub(crate) fn new(context: Arc<Context>, mut planner: Planner, reporter: &'a mut Reporter, pace: Pace) -> Self {
+        let leftovers = planner.take_leftovers();
+        // Some descriptors are needed for directories, and two for each file that a worker has at hand.
+        let permits = IN_FLIGHT.min((context.open_dirs * 3).saturating_sub(64)).max(BATCH);
+        Self {
+            context,
+            planner,
+            reporter,
+            pace,
+            engine: None,
+            open: None,
+            in_flight: 0,
+            permits,
+            leftovers,
+            groups: Groups::default(),
+            trees: VecDeque::new(),
+            is_staging_tree: false,
+            trees_open: 0,
+            held: Vec::new(),
+            lines: InOrder::default(),
+            summary: Summary::default(),
+        }
+    }
+
+    /// Moves everything that `candidates` yields.
+    pub(crate) fn run(mut self, mut candidates: impl Iterator<Item = Result<Candidate>>) -> anyhow::Result<Summary> {
+        // One look ahead: a single item needs no threads.
+        let first = candidates.next();
+        let second = candidates.next();
+        let is_only = second.is_none();
+        for candidate in first.into_iter().chain(second).chain(candidates) {
+            if self.context.stop.is_set() {
+                break;
+            }
+            match candidate {
+                Ok(candidate) => self.take(candidate, is_only)?,
+                Err(error) => self.finish(None, Outcome::Failed(error), None, Vec::new()),
+            }
+        }
+        self.context.counters.listing_done();
+        self.drain()?;
+        // Names that share a file with what is in trees find it there now.
+        for batch in self.groups.drain() {
+            self.dispatch(batch)?;
+        }
+        self.drain()?;
+        self.retire_held()?;
+        self.close();
+        Ok(self.summary)
+    }
+
+    fn take(&mut self, candidate: Candidate, is_only: bool) -> anyhow::Result<()> {
+        self.context.counters.known(1);
+        let mut planned = self.planner.plan(candidate);
+        if let Planned::Wait(candidate) = planned {
+            self.drain()?;
+            planned = self.planner.plan_settled(candidate);
+        }
+        match planned {
+            Planned::Item { source, item } => self.add(source, item, is_only),
+            Planned::Alone { source, item } => {
+                self.drain()?;
+                self.add(source, item, is_only)?;
+                self.drain()
+            }
+            Planned::MovedBefore { order } => {
+                self.finish(order, Outcome::MovedBefore, None, Vec::new());
+                Ok(())
+            }
+            Planned::Refused { order, error } => {
+                self.finish(order, Outcome::Failed(error), None, Vec::new());
+                Ok(())
+            }
+            // It was planned as settled.
+            Planned::Wait(_) => Ok(()),
+        }
+    }
+
+    /// Adds an item to the open batch, or goes on with it where an ended run was interrupted.
+    fn add(&mut self, source: Arc<Place>, item: Item, is_only: bool) -> anyhow::Result<()> {
+        let mut item = item;
+        if let Some(leftovers) = &mut self.leftovers {
+            let target = Arc::clone(self.planner.target());
+            let order = item.order;
+            match leftovers.resume(&self.context, &source, &target, item) {
+                Resumed::Afresh(back) => item = back,
+                Resumed::Settled(outcome) => {
+                    self.finish(order, outcome, None, Vec::new());
+                    return Ok(());
+                }
+                Resumed::Tree(job) => {
+                    self.in_flight += 1;
+                    self.trees.push_back(job);
+                    return self.begin_tree();
+                }
+                Resumed::Published(tree) => {
+                    self.in_flight += 1;
+                    self.trees_open += 1;
+                    self.engine()?.0.go_on(Waiting::PublishedTree(tree));
+                    return Ok(());
+                }
+            }
+        }
+        if self.open.as_ref().is_some_and(|open| !Arc::ptr_eq(&open.source, &source)) {
+            self.flush()?;
+        }
+        let target = Arc::clone(self.planner.target());
+        let open = self.open.get_or_insert_with(|| Batch { source, target, items: Vec::with_capacity(BATCH) });
+        open.items.push(item);
+        if is_only {
+            return self.move_here();
+        }
+        if self.open.as_ref().is_some_and(|open| open.items.len() >= BATCH) {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Moves the one item on this thread. A directory that must be copied is worth threads all the same.
+    fn move_here(&mut self) -> anyhow::Result<()> {
+        let Some(batch) = self.open.take() else { return Ok(()) };
+        self.in_flight += batch.items.len();
+        let (events, told) = std::sync::mpsc::channel();
+        work(&self.context, batch, &Here(events));
+        for event in told {
+            self.handle(event)?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> anyhow::Result<()> {
+        match self.open.take() {
+            Some(batch) => self.dispatch(batch),
+            None => Ok(()),
+        }
+    }
+
+    /// Hands a batch to a worker, once there are permits for its items.
+    fn dispatch(&mut self, batch: Batch<Target>) -> anyhow::Result<()> {
+        let same_mount = batch.source.dir.stat().mount == batch.target.place.dir.stat().mount;
+        // Renames between two directories exclude each other in the kernel: a second worker would only wait. The
+        // next batch is being collected meanwhile.
+        let permits = if same_mount { 1 } else { self.permits };
+        while self.in_flight > 0 && self.in_flight + batch.items.len() > permits {
+            self.wait()?;
+        }
+        self.in_flight += batch.items.len();
+        self.context.counters.phase(if same_mount { Phase::Moving } else { Phase::Copying });
+        self.engine()?.0.batch(batch);
+        // Take what has been told meanwhile, so that it is said early.
+        while let Some(event) = self.engine.as_ref().and_then(|(_, told)| told.try_recv().ok()) {
+            self.handle(event)?;
+        }
+        Ok(())
+    }
+
+    fn engine(&mut self) -> anyhow::Result<&(Engine, Receiver<Event>)> {
+        if self.engine.is_none() {
+            self.engine = Some(Engine::start(&self.context, self.pace.jobs)?);
+        }
+        self.engine.as_ref().ok_or_else(|| anyhow::anyhow!("no threads"))
+    }
+
+    /// Waits until everything in flight is settled, but for hard-link groups that are being collected.
+    fn drain(&mut self) -> anyhow::Result<()> {
+        self.flush()?;
+        while self.in_flight > 0 {
+            self.begin_tree()?;
+            self.wait()?;
+        }
+        Ok(())
+    }
+
+    fn wait(&mut self) -> anyhow::Result<()> {
+        let told = self.engine()?.1.recv();
+        match told {
+            Ok(event) => self.handle(event),
+            // All senders are gone: cannot be while the engine lives.
+            Err(RecvError) => anyhow::bail!("the workers are gone"),
+        }
+    }
+
+    fn handle(&mut self, event: Event) -> anyhow::Result<()> {
+        match event {
+            Event::Settled(settled) => {
+                self.in_flight -= settled.len();
+                for Settled { item, paths, outcome, warnings, is_tree } in settled {
+                    self.trees_open -= usize::from(is_tree);
+                    self.finish(item.order, outcome, paths, warnings);
+                }
+                self.begin_tree()?;
+            }
+            Event::Deferred(deferred) => {
+                for deferred in deferred {
+                    match deferred {
+                        Deferred::Tree { source, target, item } => {
+                            self.trees.push_back(TreeJob { source, target, item, reuse: None });
+                        }
+                        Deferred::Linked { source, target, item, file, links } => {
+                            self.in_flight -= 1;
+                            if let Some(batch) = self.groups.add(file, links, source, target, item) {
+                                // Its members had permits until now, or just a moment ago.
+                                self.in_flight += batch.items.len();
+                                self.engine()?.0.batch(batch);
+                            }
+                        }
+                    }
+                }
+                self.begin_tree()?;
+            }
+            Event::TreeStaged => {
+                self.is_staging_tree = false;
+                self.begin_tree()?;
+            }
+            Event::Held(tree) => {
+                self.in_flight -= 1;
+                self.trees_open -= 1;
+                self.held.push(tree);
+            }
+            Event::Panicked { items, path } => {
+                self.is_staging_tree = false;
+                self.in_flight -= items.min(self.in_flight);
+                self.finish(None, Outcome::Failed(Box::new(MoveError::Internal { path })), None, Vec::new());
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins with the next directory, if none is being staged: all workers help with one, and links between
+    /// directories find what they link to.
+    fn begin_tree(&mut self) -> anyhow::Result<()> {
+        // A staged tree holds descriptors until it is published.
+        let most = if self.context.named_stages { 1 } else { TREES };
+        if self.is_staging_tree || self.trees_open >= most {
+            return Ok(());
+        }
+        if let Some(job) = self.trees.pop_front() {
+            self.is_staging_tree = true;
+            self.trees_open += 1;
+            self.engine()?.0.tree(job);
+        }
+        Ok(())
+    }
+
+    /// Retires the directories that had to wait for each other. Each has passed both barriers.
+    fn retire_held(&mut self) -> anyhow::Result<()> {
+        for tree in std::mem::take(&mut self.held) {
+            let copying = tree.target().copying(&self.context).map_err(std::io::Error::from)?;
+            match copying.barrier.waived() {
+                Ok(durable) => {
+                    self.in_flight += 1;
+                    self.trees_open += 1;
+                    self.engine()?.0.retire(tree, durable);
+                }
+                Err(error) => {
+                    let settled = tree.keep(&self.context, error);
+                    self.finish(settled.item.order, settled.outcome, settled.paths, settled.warnings);
+                }
+            }
+        }
+        self.drain()
+    }
+
+    /// Takes note of how an item ended, and says so when its turn comes.
+    fn finish(
+        &mut self,
+        order: Option<u64>,
+        outcome: Outcome,
+        paths: Option<(std::path::PathBuf, std::path::PathBuf)>,
+        warnings: Vec<String>,
+    ) {
+        let counters = &self.context.counters;
+        let mut lines = Lines { out: Vec::new(), warnings, error: None };
+        match outcome {
+            Outcome::Renamed => {
+                counters.moved(1);
+                self.summary.moved += 1;
+                self.summary.renamed += 1;
+                lines.out.extend(paths.map(|paths| crate::report::renamed(&paths.0, &paths.1)));
+            }
+            Outcome::Copied { bytes } => {
+                counters.moved(1);
+                self.summary.moved += 1;
+                self.summary.copied += 1;
+                self.summary.bytes += bytes;
+                lines.out.extend(paths.into_iter().flat_map(|paths| crate::report::copied(&paths.0, &paths.1)));
+            }
+            Outcome::MovedBefore => {
+                counters.moved(1);
+                self.summary.moved += 1;
+            }
+            Outcome::Skipped => {
+                counters.skipped(1);
+                self.summary.skipped += 1;
+            }
+            Outcome::Failed(error) if matches!(*error, MoveError::NotReached { .. }) => self.summary.not_reached += 1,
+            Outcome::Failed(error) => {
+                counters.failed(1);
+                self.summary.failed += 1;
+                if error.is_fatal() || self.pace.max_errors.is_some_and(|limit| self.summary.failed >= limit) {
+                    self.context.stop.give_up();
+                }
+                lines.error = Some(error);
+            }
+        }
+        self.say(order, lines);
+    }
+
+    fn say(&mut self, order: Option<u64>, lines: Lines) {
+        for lines in self.lines.add(order, lines) {
+            say_now(self.reporter, lines);
+        }
+    }
+
+    /// Removes what this run and ended ones have left at the target.
+    fn close(&mut self) {
+        for lines in self.lines.rest() {
+            say_now(self.reporter, lines);
+        }
+        let target = self.planner.target();
+        target.close();
+        if let Some(leftovers) = self.leftovers.take()
+            && !self.context.stop.is_interrupted()
+        {
+            leftovers.clear(target);
+        }
+    }
+}
+
+fn say_now(reporter: &mut Reporter, lines: Lines) {
+    for line in &lines.out {
+        reporter.line(line);
+    }
+    for warning in &lines.warnings {
+        reporter.warning(warning);
+    }
+    if let Some(error) = &lines.error {
+        reporter.error(error);
+    }
+}
+
+/// The sink of work on the coordinator's own thread.
+struct Here(std::sync::mpsc::Sender<Event>);
+
+impl Sink for Here {
+    fn settled(&self, settled: Vec<Settled>) {
+        self.0.send(Event::Settled(settled)).ok();
+    }
+
+    fn deferred(&self, deferred: Vec<Deferred>) {
+        self.0.send(Event::Deferred(deferred)).ok();
+    }
+
+    fn held(&self, tree: Box<PublishedTree>) {
+        self.0.send(Event::Held(tree)).ok();
+    }
+
+    fn wait(&self, waiting: Waiting) -> Option<Waiting> {
+        Some(waiting)
+    }
+}

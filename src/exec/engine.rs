@@ -1,0 +1,189 @@
+//! The threads: a private rayon pool, and one thread that waits for barriers, so that no worker has to.
+
+use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+use crate::item::{Batch, Settled};
+use crate::report::Phase;
+use crate::sys::Barrier;
+use crate::transfer::{Context, Deferred, PublishedTree, Target, TreeJob};
+
+use super::work::{Sink, Waiting, barrier_of, behind_barrier, go_on, work, work_on_tree};
+
+/// What workers tell the coordinator.
+#[derive(Debug)]
+pub(super) enum Event {
+    Settled(Vec<Settled>),
+    Deferred(Vec<Deferred>),
+    Held(Box<PublishedTree>),
+    /// A tree is staged (or has ended): the next one may be begun.
+    TreeStaged,
+    /// A worker panicked over work on so many items, the first of which came from here.
+    Panicked {
+        items: usize,
+        path: std::path::PathBuf,
+    },
+}
+
+/// The pool and the barrier thread.
+pub(super) struct Engine {
+    shared: Arc<Shared>,
+    barrier: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    context: Arc<Context>,
+    pool: rayon::ThreadPool,
+    events: Sender<Event>,
+    /// None ends the barrier thread.
+    barrier: Sender<Option<Waiting>>,
+}
+
+impl Engine {
+    /// Starts the threads. Returns what workers will tell.
+    pub(super) fn start(context: &Arc<Context>, jobs: NonZeroUsize) -> anyhow::Result<(Self, Receiver<Event>)> {
+        let (events, told) = channel();
+        let (barrier, waiting) = channel();
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(jobs.get())
+            .thread_name(|index| format!("pmove-{index}"))
+            // A worker that waits for its tree takes other work meanwhile, on the same stack.
+            .stack_size(8 << 20)
+            .build()?;
+        let shared = Arc::new(Shared { context: Arc::clone(context), pool, events, barrier });
+        let thread = std::thread::Builder::new().name("pmove-barrier".into()).spawn({
+            let shared = Arc::clone(&shared);
+            move || wait_for_barriers(&shared, &waiting)
+        })?;
+        Ok((Self { shared, barrier: Some(thread) }, told))
+    }
+
+    /// Hands a batch to a worker.
+    pub(super) fn batch(&self, batch: Batch<Target>) {
+        let items = batch.items.len();
+        let path = batch.items.first().map(|item| batch.source.path(&item.name)).unwrap_or_default();
+        self.shared.spawn(items, path, move |shared| work(&shared.context, batch, shared));
+    }
+
+    /// Hands a tree to a worker, who may call the others for help.
+    pub(super) fn tree(&self, job: TreeJob) {
+        let path = job.source.path(&job.item.name);
+        self.shared.spawn(1, path, move |shared| {
+            work_on_tree(&shared.context, job, shared);
+            shared.tell(Event::TreeStaged);
+        });
+    }
+
+    /// Hands over work that is under way already.
+    pub(super) fn go_on(&self, waiting: Waiting) {
+        self.shared.spawn(1, std::path::PathBuf::default(), move |shared| go_on(&shared.context, waiting, shared));
+    }
+
+    /// Retires trees, all of which have passed their barriers.
+    pub(super) fn retire(&self, tree: Box<PublishedTree>, durable: crate::sys::Durable) {
+        self.shared.spawn(1, std::path::PathBuf::default(), move |shared| {
+            let settled = tree.retire(&shared.context, durable);
+            shared.settled(vec![settled]);
+        });
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // The thread holds a sender itself, so it has to be told. It is gone only if it panicked.
+        self.shared.barrier.send(None).ok();
+        if let Some(thread) = self.barrier.take() {
+            // A panic there was reported by its hook.
+            thread.join().ok();
+        }
+    }
+}
+
+impl Shared {
+    fn spawn(self: &Arc<Self>, items: usize, path: std::path::PathBuf, work: impl FnOnce(&Arc<Self>) + Send + 'static) {
+        let shared = Arc::clone(self);
+        self.pool.spawn(move || {
+            // A defect in one batch must not take the others with it; nothing of the batch is retired by it.
+            if catch_unwind(AssertUnwindSafe(|| work(&shared))).is_err() {
+                shared.tell(Event::Panicked { items, path });
+            }
+        });
+    }
+
+    fn tell(&self, event: Event) {
+        // The coordinator outlives all work, unless it panicked: then nobody needs to know.
+        self.events.send(event).ok();
+    }
+}
+
+impl Sink for Arc<Shared> {
+    fn settled(&self, settled: Vec<Settled>) {
+        if !settled.is_empty() {
+            self.tell(Event::Settled(settled));
+        }
+    }
+
+    fn deferred(&self, deferred: Vec<Deferred>) {
+        if !deferred.is_empty() {
+            self.tell(Event::Deferred(deferred));
+        }
+    }
+
+    fn held(&self, tree: Box<PublishedTree>) {
+        self.tell(Event::Held(tree));
+    }
+
+    fn wait(&self, waiting: Waiting) -> Option<Waiting> {
+        match self.barrier.send(Some(waiting)) {
+            Ok(()) => None,
+            Err(back) => back.0,
+        }
+    }
+}
+
+/// Waits for barriers, one after the other; all work that has come together meanwhile passes with the next.
+fn wait_for_barriers(shared: &Arc<Shared>, arrivals: &Receiver<Option<Waiting>>) {
+    while let Ok(Some(first)) = arrivals.recv() {
+        let mut group = vec![first];
+        let mut is_over = false;
+        while let Ok(next) = arrivals.try_recv() {
+            match next {
+                Some(next) => group.push(next),
+                None => is_over = true,
+            }
+        }
+        for (barrier, group) in by_barrier(&shared.context, group) {
+            shared.context.counters.phase(Phase::MakingDurable);
+            // One sync is the first barrier for what is staged and the second for what is published.
+            let durable = barrier.sync_all();
+            shared.context.counters.phase(Phase::Copying);
+            for waiting in group {
+                let durable = durable.clone();
+                shared.spawn(1, std::path::PathBuf::default(), move |shared| {
+                    if let Some(next) = behind_barrier(&shared.context, waiting, durable, shared) {
+                        go_on(&shared.context, next, shared);
+                    }
+                });
+            }
+        }
+        if is_over {
+            return;
+        }
+    }
+}
+
+/// Sorts work by the barrier it waits for. Work without one, which cannot be, is dropped: its sources stay.
+fn by_barrier(context: &Context, group: Vec<Waiting>) -> Vec<(Arc<Barrier>, Vec<Waiting>)> {
+    let mut sorted: Vec<(Arc<Barrier>, Vec<Waiting>)> = Vec::new();
+    for waiting in group {
+        let Some(barrier) = barrier_of(context, &waiting) else { continue };
+        match sorted.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &barrier)) {
+            Some((_, group)) => group.push(waiting),
+            None => sorted.push((barrier, vec![waiting])),
+        }
+    }
+    sorted
+}

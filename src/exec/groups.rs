@@ -1,0 +1,67 @@
+//! Hard-link groups among single files: their names are collected until all of them, or all that the run will
+//! meet, are there, and then moved as one batch, so that they stay one file (P7) and are retired together.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::item::{Batch, Item, Place};
+use crate::sys::FileId;
+use crate::transfer::Target;
+
+/// So many items make a batch of incomplete groups at the end.
+const BATCH: usize = 256;
+
+/// The groups that are being collected.
+#[derive(Debug, Default)]
+pub(super) struct Groups(HashMap<FileId, Group>);
+
+#[derive(Debug)]
+struct Group {
+    target: Arc<Target>,
+    members: Vec<(Arc<Place>, Item)>,
+}
+
+impl Groups {
+    /// Adds a name of `file`, which has `links` names in all. A batch once they are all there.
+    pub(super) fn add(
+        &mut self,
+        file: FileId,
+        links: u32,
+        source: Arc<Place>,
+        target: Arc<Target>,
+        item: Item,
+    ) -> Option<Batch<Target>> {
+        let group = self.0.entry(file).or_insert_with(|| Group { target, members: Vec::new() });
+        group.members.push((source, item));
+        if group.members.len() < links as usize {
+            return None;
+        }
+        let group = self.0.remove(&file)?;
+        batch(group.target, group.members)
+    }
+
+    /// All that is left, in batches that keep each group together.
+    pub(super) fn drain(&mut self) -> Vec<Batch<Target>> {
+        let mut batches = Vec::new();
+        let mut open: Option<(Arc<Target>, Vec<(Arc<Place>, Item)>)> = None;
+        for (_, group) in self.0.drain() {
+            match &mut open {
+                Some((target, members)) if Arc::ptr_eq(target, &group.target) && members.len() < BATCH => {
+                    members.extend(group.members);
+                }
+                _ => {
+                    let full = open.replace((group.target, group.members));
+                    batches.extend(full.and_then(|(target, members)| batch(target, members)));
+                }
+            }
+        }
+        batches.extend(open.and_then(|(target, members)| batch(target, members)));
+        batches
+    }
+}
+
+fn batch(target: Arc<Target>, members: Vec<(Arc<Place>, Item)>) -> Option<Batch<Target>> {
+    let source = Arc::clone(&members.first()?.0);
+    let items = members.into_iter().map(|(place, item)| Item { place: Some(place), gathered: true, ..item });
+    Some(Batch { source, target, items: items.collect() })
+}

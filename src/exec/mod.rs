@@ -1,0 +1,26 @@
+//! Running the work: batches on a rayon pool, one coordinating thread, one thread that waits for barriers.
+//!
+//! The coordinator takes candidates from `source`, has them planned, cuts the items into batches and hands
+//! these to workers, never more than there are permits for. Workers call `transfer` and send back what is
+//! settled; they never print, prompt, or wait for each other.
+
+mod coordinator;
+mod dry_run;
+mod engine;
+mod groups;
+mod order;
+mod work;
+
+use std::num::NonZeroUsize;
+
+pub(crate) use coordinator::Coordinator;
+pub(crate) use dry_run::dry_run;
+
+/// How a run is driven.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// Workers.
+    pub(crate) jobs: NonZeroUsize,
+    /// After so many failures no more work is taken.
+    pub(crate) max_errors: Option<u64>,
+}

@@ -1,0 +1,185 @@
+//! What a worker does with a batch, a part of one, or a tree; and which way each takes to its barriers.
+
+use std::sync::Arc;
+
+use rustix::io::Errno;
+
+use crate::item::{Batch, Settled};
+use crate::sys::{Barrier, Durability};
+use crate::transfer::{
+    Context, Deferred, Published, PublishedTree, Staged, StagedTree, SyncMode, Target, TreeJob, rename_batch,
+    stage_batch, stage_tree,
+};
+
+/// So few files are synced one by one: a sync of the whole file system also waits for what others have written.
+const HANDFUL: usize = 8;
+
+/// Work that waits for the file system's barrier.
+#[derive(Debug)]
+pub(super) enum Waiting {
+    Staged(Staged),
+    Published(Published),
+    StagedTree(Box<StagedTree>),
+    PublishedTree(Box<PublishedTree>),
+}
+
+/// Who takes what comes of the work.
+pub(super) trait Sink {
+    fn settled(&self, settled: Vec<Settled>);
+    fn deferred(&self, deferred: Vec<Deferred>);
+    /// Published, but to be retired when the run's other trees are published.
+    fn held(&self, tree: Box<PublishedTree>);
+    /// To be brought to the file system's barrier. Given back where there is nobody to wait for it.
+    fn wait(&self, waiting: Waiting) -> Option<Waiting>;
+}
+
+/// Moves a batch, as far as this thread can.
+pub(super) fn work(context: &Context, batch: Batch<Target>, sink: &dyn Sink) {
+    let attempted = rename_batch(context, batch);
+    sink.settled(attempted.settled);
+    let mut rest = attempted.copies;
+    while let Some(batch) = rest {
+        let part = stage_batch(context, batch);
+        sink.settled(part.settled);
+        sink.deferred(part.deferred);
+        if let Some(staged) = part.staged {
+            bring_to_barrier(context, staged, sink);
+        }
+        rest = part.rest;
+    }
+}
+
+/// Moves a directory, as far as this thread can.
+pub(super) fn work_on_tree(context: &Context, job: TreeJob, sink: &dyn Sink) {
+    match stage_tree(context, job) {
+        Ok(tree) => go_on(context, Waiting::StagedTree(tree), sink),
+        Err(settled) => sink.settled(vec![*settled]),
+    }
+}
+
+/// The barrier that `waiting` has to pass. None if its target cannot be used any more, which cannot be.
+pub(super) fn barrier_of(context: &Context, waiting: &Waiting) -> Option<Arc<Barrier>> {
+    let target = match waiting {
+        Waiting::Staged(staged) => staged.target(),
+        Waiting::Published(published) => published.target(),
+        Waiting::StagedTree(tree) => tree.target(),
+        Waiting::PublishedTree(tree) => tree.target(),
+    };
+    target.copying(context).ok().map(|copying| Arc::clone(&copying.barrier))
+}
+
+fn bring_to_barrier(context: &Context, staged: Staged, sink: &dyn Sink) {
+    let is_handful = staged.len() <= HANDFUL && staged.has_all_files();
+    if is_handful {
+        pass_alone(context, Waiting::Staged(staged), sink);
+    } else {
+        go_on(context, Waiting::Staged(staged), sink);
+    }
+}
+
+/// Sends work to the barrier thread, if its file system has a barrier as a whole; else makes its own.
+pub(super) fn go_on(context: &Context, waiting: Waiting, sink: &dyn Sink) {
+    let is_shared = context.sync == SyncMode::Auto
+        && barrier_of(context, &waiting).is_some_and(|barrier| barrier.durability() == Durability::Whole);
+    let alone = if is_shared { sink.wait(waiting) } else { Some(waiting) };
+    if let Some(waiting) = alone {
+        pass_alone(context, waiting, sink);
+    }
+}
+
+/// Makes a barrier for this work alone, and goes on behind it.
+fn pass_alone(context: &Context, waiting: Waiting, sink: &dyn Sink) {
+    let mut next = Some(waiting);
+    while let Some(waiting) = next.take() {
+        let durable = sync_alone(context, &waiting);
+        next = match behind_barrier(context, waiting, durable, sink) {
+            // A tree's name alone does not need everything else on the file system to be written.
+            Some(waiting) => Some(waiting),
+            None => return,
+        };
+    }
+}
+
+fn sync_alone(context: &Context, waiting: &Waiting) -> Result<crate::sys::Durable, Errno> {
+    let target = match waiting {
+        Waiting::Staged(staged) => staged.target(),
+        Waiting::Published(published) => published.target(),
+        Waiting::StagedTree(tree) => tree.target(),
+        Waiting::PublishedTree(tree) => tree.target(),
+    };
+    let copying = target.copying(context)?;
+    let barrier = &copying.barrier;
+    if context.sync == SyncMode::None {
+        return barrier.waived();
+    }
+    match waiting {
+        Waiting::Staged(staged) => {
+            drop(copying.stage_dir.sync_names(&target.place.dir, barrier)?);
+            barrier.sync_files(staged.files())
+        }
+        // Where everything is synced one by one, the tree's files and directories were when they were staged.
+        Waiting::StagedTree(_) if barrier.durability() != Durability::Whole => barrier.sync_files([]),
+        Waiting::StagedTree(_) => barrier.sync_all(),
+        Waiting::Published(_) | Waiting::PublishedTree(_) => barrier.sync_dirs([&target.place.dir]),
+    }
+}
+
+/// Does what comes behind a barrier, or takes work back if the barrier failed. What comes of it may have one more
+/// barrier before it.
+pub(super) fn behind_barrier(
+    context: &Context,
+    waiting: Waiting,
+    durable: Result<crate::sys::Durable, Errno>,
+    sink: &dyn Sink,
+) -> Option<Waiting> {
+    // What is not published when a signal comes is taken back; what is published is finished.
+    let durable = match (&waiting, durable) {
+        (Waiting::Staged(_) | Waiting::StagedTree(_), _) if context.stop.is_interrupted() => Err(Errno::CANCELED),
+        (_, durable) => durable,
+    };
+    if durable.as_ref().is_err_and(|&error| error != Errno::CANCELED) {
+        context.stop.give_up();
+    }
+    match (waiting, durable) {
+        (Waiting::Staged(staged), Ok(durable)) => {
+            let (published, settled) = staged.publish(context, durable);
+            sink.settled(settled);
+            Some(Waiting::Published(published))
+        }
+        (Waiting::Staged(staged), Err(error)) => {
+            sink.settled(staged.withdraw(context, error));
+            None
+        }
+        (Waiting::Published(published), Ok(durable)) => {
+            sink.settled(published.retire(context, durable));
+            None
+        }
+        (Waiting::Published(published), Err(error)) => {
+            sink.settled(published.keep(context, error));
+            None
+        }
+        (Waiting::StagedTree(tree), Ok(durable)) => match tree.publish(context, durable) {
+            Ok(published) => Some(Waiting::PublishedTree(Box::new(published))),
+            Err(settled) => {
+                sink.settled(vec![*settled]);
+                None
+            }
+        },
+        (Waiting::StagedTree(tree), Err(error)) => {
+            sink.settled(vec![tree.give_up(context, error)]);
+            None
+        }
+        (Waiting::PublishedTree(tree), Ok(_)) if tree.has_open_links() => {
+            sink.held(tree);
+            None
+        }
+        (Waiting::PublishedTree(tree), Ok(durable)) => {
+            sink.settled(vec![tree.retire(context, durable)]);
+            None
+        }
+        (Waiting::PublishedTree(tree), Err(error)) => {
+            sink.settled(vec![tree.keep(context, error)]);
+            None
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! The nouns that every room uses: what is moved, from where, to where, and how it ended.
+//!
+//! Nothing here does anything; `plan` makes items, `exec` batches them, `transfer` moves them.
+
+mod conflict;
+mod place;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub(crate) use conflict::{Policy, Refusal, Verdict, resolve};
+pub(crate) use place::{Place, path_from};
+
+use crate::error::MoveError;
+use crate::sys::FileKind;
+
+/// One source on its way to one target.
+#[derive(Clone, Debug)]
+pub(crate) struct Item {
+    /// Its name in the source directory.
+    pub(crate) name: Box<[u8]>,
+    /// Its name in the target directory, where that is another.
+    pub(crate) new_name: Option<Box<[u8]>>,
+    /// It was written with a trailing slash, so only a directory will do.
+    pub(crate) only_directory: bool,
+    /// What a listing said it is. A hint: it is looked at again before anything depends on it.
+    pub(crate) hint: Option<FileKind>,
+    /// Another source of this run may have been given the same target before.
+    pub(crate) rival: bool,
+    /// The source directory, where it is not that of the batch (members of a hard-link group).
+    pub(crate) place: Option<Arc<Place>>,
+    /// The members of its hard-link group that can be had are in this batch.
+    pub(crate) gathered: bool,
+    /// Its place among the operands, from 0: their messages come in the order in which they were given. None
+    /// for what was found by a pattern or stood in a list.
+    pub(crate) order: Option<u64>,
+}
+
+impl Item {
+    /// The name that the target gets.
+    pub(crate) fn target_name(&self) -> &[u8] {
+        self.new_name.as_deref().unwrap_or(&self.name)
+    }
+}
+
+/// Items that share a source and a target directory.
+#[derive(Debug)]
+pub(crate) struct Batch<T> {
+    pub(crate) source: Arc<Place>,
+    pub(crate) target: Arc<T>,
+    pub(crate) items: Vec<Item>,
+}
+
+/// How one item ended.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// Moved by one rename.
+    Renamed,
+    /// Copied to another file system and removed from its own. Bytes of content.
+    Copied { bytes: u64 },
+    /// Left alone because the user wants it so (`-n`).
+    Skipped,
+    /// It had gone with a directory that is a source of the same run.
+    MovedBefore,
+    /// Something went wrong; the source is whole, unless the error says where it is.
+    Failed(Box<MoveError>),
+}
+
+/// An item and how it ended.
+#[derive(Debug)]
+pub(crate) struct Settled {
+    pub(crate) item: Item,
+    /// The paths as the user would write them; only made where somebody will read them.
+    pub(crate) paths: Option<(PathBuf, PathBuf)>,
+    pub(crate) outcome: Outcome,
+    /// What could not be kept, in words.
+    pub(crate) warnings: Vec<String>,
+    /// It was copied as a tree.
+    pub(crate) is_tree: bool,
+}

@@ -1,0 +1,55 @@
+//! A directory that is held open, together with the way the user wrote it.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use rustix::io::Errno;
+
+use crate::sys::{Dir, Stat, effective_user};
+
+/// A directory held open, and what its names look like in messages.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) dir: Dir,
+    /// What stands before a name in it: empty, or ending in a slash.
+    prefix: Box<[u8]>,
+    removal: OnceLock<Result<(), Errno>>,
+}
+
+impl Place {
+    pub(crate) fn new(dir: Dir, prefix: &[u8]) -> Self {
+        Self { dir, prefix: prefix.into(), removal: OnceLock::new() }
+    }
+
+    /// The path of a name in this place, as the user would write it.
+    pub(crate) fn path(&self, name: &[u8]) -> PathBuf {
+        path_from([&self.prefix, name].concat())
+    }
+
+    /// Whether the file that `stat` describes can be removed from here, as far as can be told without trying:
+    /// a copy whose source then stays would be a second file, not a move.
+    pub(crate) fn can_remove(&self, stat: &Stat) -> Result<(), Errno> {
+        if stat.is_pinned {
+            return Err(Errno::PERM);
+        }
+        (*self.removal.get_or_init(|| match self.dir.allows_removal() {
+            // The look itself is not supported: trying will tell.
+            Err(Errno::NOSYS | Errno::INVAL) => Ok(()),
+            result => result,
+        }))?;
+        // unlink(2): in a sticky directory only the owner of the file, of the directory, or root.
+        let me = effective_user();
+        let dir = self.dir.stat();
+        if dir.mode & 0o1000 != 0 && me != 0 && me != stat.uid && me != dir.uid {
+            return Err(Errno::PERM);
+        }
+        Ok(())
+    }
+}
+
+/// A path from the bytes that a system call or the user gave.
+pub(crate) fn path_from(bytes: Vec<u8>) -> PathBuf {
+    OsString::from_vec(bytes).into()
+}

@@ -1,0 +1,23 @@
+//! `pmove` is `mv` for many files: concurrent, as fast as the kernel allows, and safe enough to
+//! trust with the only copy.
+//!
+//! The data goes one way, and each room only knows the ones to its right:
+//!
+//! ```text
+//! cli ──► source ──► plan ──► exec ──► transfer ──► sys
+//!         candidates items    batches  one item     system calls
+//!                               └─ outcomes ─► report
+//! ```
+//!
+//! `CONTRIBUTING.md` follows one file through every type.
+#![forbid(unsafe_code)]
+
+pub mod cli;
+pub mod error;
+pub mod exec;
+mod item;
+pub mod plan;
+pub mod report;
+pub mod source;
+mod sys;
+mod transfer;

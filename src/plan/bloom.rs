@@ -1,0 +1,59 @@
+//! A set that never forgets, in bounded memory, and is sometimes too sure that it has seen something.
+
+/// Words of a block: one cache line, so that a question costs one miss.
+const BLOCK: usize = 8;
+
+/// Blocks: 8 MiB in all. At two million entries about one answer in ten thousand is a false yes.
+const BLOCKS: usize = 1 << 17;
+
+/// A Bloom filter over 64-bit fingerprints. Memory is taken page by page, as it is needed.
+#[derive(Debug, Default)]
+pub(super) struct Bloom {
+    words: Vec<u64>,
+}
+
+impl Bloom {
+    /// Adds a fingerprint. False if it was (or seems to have been) there.
+    pub(super) fn insert(&mut self, fingerprint: u64) -> bool {
+        if self.words.is_empty() {
+            self.words = vec![0; BLOCKS * BLOCK];
+        }
+        let mut is_new = false;
+        for (word, mask) in bits(fingerprint) {
+            let word = &mut self.words[word];
+            is_new |= *word & mask == 0;
+            *word |= mask;
+        }
+        is_new
+    }
+
+    /// Whether a fingerprint was, or seems to have been, added.
+    pub(super) fn contains(&self, fingerprint: u64) -> bool {
+        !self.words.is_empty() && bits(fingerprint).all(|(word, mask)| self.words[word] & mask != 0)
+    }
+}
+
+/// The eight bits of a fingerprint: one in each word of its block.
+fn bits(fingerprint: u64) -> impl Iterator<Item = (usize, u64)> {
+    let block = usize::try_from(fingerprint >> 47).unwrap_or(0) % BLOCKS;
+    // The low 48 bits, six for each word.
+    (0..BLOCK).map(move |word| (block * BLOCK + word, 1 << ((fingerprint >> (6 * word)) & 63)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::hash::{BuildHasher, RandomState};
+
+    #[test]
+    fn it_forgets_nothing_and_is_rarely_wrong() {
+        let (mut bloom, state) = (Bloom::default(), RandomState::new());
+        let entries = 200_000_u64;
+        for entry in 0..entries {
+            bloom.insert(state.hash_one(entry));
+        }
+        assert!((0..entries).all(|entry| bloom.contains(state.hash_one(entry))));
+        let wrong = (entries..2 * entries).filter(|entry| bloom.contains(state.hash_one(entry))).count();
+        assert!(wrong < 20, "{wrong} of {entries} taken for seen");
+    }
+}

@@ -1,0 +1,129 @@
+//! What DEST means: a directory to move into, or the new name of the one source.
+
+use std::sync::Arc;
+
+use rustix::io::Errno;
+
+use crate::error::{MoveError, Result};
+use crate::item::{Place, path_from};
+use crate::sys::{Dir, Stat};
+use crate::transfer::{Leftovers, Target};
+
+use super::strip_slashes;
+
+/// How DEST was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DestinationKind {
+    /// As the last operand: a directory, or a new name.
+    Operand,
+    /// With `-t`: a directory.
+    Directory,
+    /// With `-T`: a new name, whatever it stands for now.
+    Name,
+}
+
+/// Where everything goes.
+#[derive(Debug)]
+pub(crate) struct Destination {
+    pub(crate) target: Arc<Target>,
+    /// The new name of the one source.
+    pub(super) name: Option<Box<[u8]>>,
+    pub(super) leftovers: Option<Leftovers>,
+}
+
+/// Finds out what `path` means for the sources: `only` is the path of the source, if there is but one and it is no
+/// pattern.
+///
+/// # Errors
+/// `path` is no directory, but would have to be one; or the directory that it should be in is not there.
+pub(crate) fn resolve_destination(path: &[u8], kind: DestinationKind, only: Option<&[u8]>) -> Result<Destination> {
+    let shown = || path_from(path.to_vec());
+    if kind != DestinationKind::Name {
+        match open_directory(path) {
+            Ok(dir) => {
+                // An ended run may have put the one source under this very name: then it is not to go into itself.
+                if kind == DestinationKind::Operand
+                    && let Some(source) = only
+                    && let Some(destination) = finish_rename(path, source)
+                {
+                    return Ok(destination);
+                }
+                let leftovers = Leftovers::find(&dir);
+                let prefix = if path.ends_with(b"/") { path.to_vec() } else { [path, b"/"].concat() };
+                let target = Arc::new(Target::new(Place::new(dir, &prefix)));
+                return Ok(Destination { target, name: None, leftovers });
+            }
+            Err(source) if kind == DestinationKind::Directory => {
+                return Err(Box::new(MoveError::TargetDirectory { path: shown(), source }));
+            }
+            Err(source) if only.is_none() => return Err(Box::new(MoveError::Target { path: shown(), source })),
+            Err(_) => {}
+        }
+    }
+    let source = only.unwrap_or_default();
+    let refuse = |error| MoveError::Move { from: path_from(source.to_vec()), to: shown(), source: error };
+    let (name, only_directory) = strip_slashes(path);
+    // "new/" can only become a directory.
+    if only_directory && !is_directory(source) {
+        return Err(Box::new(refuse(if exists(source) { Errno::NOTDIR } else { return missing(source) })));
+    }
+    rename_to(name).map_err(|error| {
+        if exists(source) {
+            Box::new(refuse(error))
+        } else {
+            Box::new(MoveError::Stat { path: path_from(source.to_vec()), source: Errno::NOENT })
+        }
+    })
+}
+
+fn missing(source: &[u8]) -> Result<Destination> {
+    Err(Box::new(MoveError::Stat { path: path_from(source.to_vec()), source: Errno::NOENT }))
+}
+
+/// Opens what must be a directory; an empty path is none.
+fn open_directory(path: &[u8]) -> std::result::Result<Dir, Errno> {
+    if path.is_empty() { Err(Errno::NOENT) } else { Dir::open_named(path) }
+}
+
+/// The destination that gives the one source the name `path`.
+fn rename_to(path: &[u8]) -> std::result::Result<Destination, Errno> {
+    let (parent, name) = split(path);
+    if name.is_empty() {
+        return Err(if path.is_empty() { Errno::NOENT } else { Errno::BUSY });
+    }
+    let dir = Dir::open_named(parent)?;
+    let leftovers = Leftovers::find(&dir);
+    let target = Arc::new(Target::new(Place::new(dir, parent)));
+    Ok(Destination { target, name: Some(name.into()), leftovers })
+}
+
+/// The destination of an ended run that gave `source` the name `path`, if one did.
+fn finish_rename(path: &[u8], source: &[u8]) -> Option<Destination> {
+    let (name, _) = strip_slashes(path);
+    let (source, _) = strip_slashes(source);
+    let destination = rename_to(name).ok()?;
+    let leftovers = destination.leftovers.as_ref()?;
+    let (parent, source_name) = split(source);
+    let parent = Dir::open_named(parent).ok()?;
+    let given = leftovers.target_name_of(parent.id(), source_name)?;
+    (given == split(name).1).then_some(destination)
+}
+
+/// A path's directory (with its slash, or empty) and its last name.
+fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    path.split_at(path.iter().rposition(|&byte| byte == b'/').map_or(0, |at| at + 1))
+}
+
+fn look(path: &[u8]) -> Option<Stat> {
+    let (path, _) = strip_slashes(path);
+    let (parent, name) = split(path);
+    Stat::at(&Dir::open_named(parent).ok()?, name).ok()
+}
+
+fn exists(path: &[u8]) -> bool {
+    look(path).is_some()
+}
+
+fn is_directory(path: &[u8]) -> bool {
+    look(path).is_some_and(|stat| stat.is_dir())
+}

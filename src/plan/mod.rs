@@ -1,0 +1,154 @@
+//! From candidates to items: where each goes, and which must wait for which.
+//!
+//! Works on the coordinating thread alone, in input order, so that what is refused does not depend on
+//! threads. Opens directories; looks at no file, but where the user's words cannot be understood without.
+
+mod bloom;
+mod destination;
+mod names;
+mod places;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustix::io::Errno;
+
+pub(crate) use destination::{Destination, DestinationKind, resolve_destination};
+
+use crate::error::MoveError;
+use crate::item::{Item, Place, path_from};
+use crate::source::{Candidate, Hint, Origin};
+use crate::sys::FileKind;
+use crate::transfer::{Leftovers, Target};
+
+use names::{Names, Standing};
+use places::{Overlap, Places};
+
+/// What is to be done with a candidate.
+#[derive(Debug)]
+pub(crate) enum Planned {
+    /// To be moved, side by side with others.
+    Item { source: Arc<Place>, item: Item },
+    /// To be moved once everything before it is settled, alone: it may meet another source of this run.
+    Alone { source: Arc<Place>, item: Item },
+    /// Everything before it must be settled, then it must be planned again: its directory may be on the move.
+    Wait(Candidate),
+    /// It has gone with a directory that is a source of this run.
+    MovedBefore { order: Option<u64> },
+    /// It cannot be moved.
+    Refused { order: Option<u64>, error: Box<MoveError> },
+}
+
+/// Makes items, one candidate at a time.
+#[derive(Debug)]
+pub(crate) struct Planner {
+    destination: Destination,
+    places: Places,
+    names: Names,
+    operands: u64,
+}
+
+impl Planner {
+    pub(crate) fn new(destination: Destination) -> Self {
+        Self { destination, places: Places::default(), names: Names::default(), operands: 0 }
+    }
+
+    /// Where everything goes.
+    pub(crate) fn target(&self) -> &Arc<Target> {
+        &self.destination.target
+    }
+
+    /// What ended runs left at the target.
+    pub(crate) fn take_leftovers(&mut self) -> Option<Leftovers> {
+        self.destination.leftovers.take()
+    }
+
+    /// Plans a candidate for the first time.
+    pub(crate) fn plan(&mut self, candidate: Candidate) -> Planned {
+        self.plan_at(candidate, false)
+    }
+
+    /// Plans a candidate again, now that everything before it is settled.
+    pub(crate) fn plan_settled(&mut self, candidate: Candidate) -> Planned {
+        self.plan_at(candidate, true)
+    }
+
+    fn plan_at(&mut self, candidate: Candidate, settled: bool) -> Planned {
+        let (path, only_directory) = strip_slashes(&candidate.path);
+        let cut = path.iter().rposition(|&byte| byte == b'/').map_or(0, |at| at + 1);
+        let (parent, name) = path.split_at(cut);
+        if !settled {
+            match self.places.overlap(path, parent) {
+                Overlap::None => {}
+                Overlap::Within => return Planned::Wait(candidate),
+                Overlap::Around => {
+                    self.places.forget();
+                    return Planned::Wait(candidate);
+                }
+            }
+        }
+        let order = (candidate.origin == Origin::Operand).then(|| {
+            self.operands += 1;
+            self.operands - 1
+        });
+        if let Some(error) = self.refuse(&candidate, path, name) {
+            return Planned::Refused { order, error };
+        }
+        // What lies in the part that the user named may be reached through symlinks, what pmove found may not.
+        let source = match self.places.open(parent, candidate.trusted.min(parent.len())) {
+            Ok(source) => source,
+            Err(Errno::NOENT | Errno::NOTDIR)
+                if candidate.origin != Origin::Operand && self.places.went_before(path) =>
+            {
+                return Planned::MovedBefore { order };
+            }
+            Err(source) => {
+                let path = path_from(candidate.path.into_vec());
+                return Planned::Refused { order, error: Box::new(MoveError::Stat { path, source }) };
+            }
+        };
+        let new_name = self.destination.name.clone();
+        let target_name = new_name.as_deref().unwrap_or(name);
+        let standing = self.names.reserve(&self.destination.target, &source, name, target_name);
+        let item = Item {
+            name: name.into(),
+            new_name,
+            only_directory,
+            hint: match candidate.hint {
+                Hint::Regular => Some(FileKind::Regular),
+                Hint::Directory => Some(FileKind::Directory),
+                Hint::Unknown | Hint::Other => None,
+            },
+            rival: standing == Standing::Rival,
+            place: None,
+            gathered: false,
+            order,
+        };
+        self.places.note_source(path);
+        if settled || standing != Standing::Free {
+            Planned::Alone { source, item }
+        } else {
+            Planned::Item { source, item }
+        }
+    }
+
+    /// What no kernel would move, or nobody can have meant.
+    fn refuse(&self, candidate: &Candidate, path: &[u8], name: &[u8]) -> Option<Box<MoveError>> {
+        let shown = || -> PathBuf { path_from(candidate.path.to_vec()) };
+        if candidate.path.is_empty() {
+            return Some(Box::new(MoveError::Stat { path: shown(), source: Errno::NOENT }));
+        }
+        if name.is_empty() || name == b"." || name == b".." {
+            let shown_name = if name.is_empty() { path } else { name };
+            let to = self.destination.target.place.path(self.destination.name.as_deref().unwrap_or(shown_name));
+            return Some(Box::new(MoveError::Move { from: shown(), to, source: Errno::BUSY }));
+        }
+        None
+    }
+}
+
+/// A path without its trailing slashes, and whether it had any.
+fn strip_slashes(path: &[u8]) -> (&[u8], bool) {
+    let end = path.iter().rposition(|&byte| byte != b'/').map_or(0, |at| at + 1);
+    (&path[..end], end < path.len())
+}

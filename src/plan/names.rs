@@ -1,0 +1,73 @@
+//! Names given out at the target, so that two sources of one run never land on one name, and it is always the
+//! later one that is refused.
+//!
+//! Names from one source directory cannot meet, so while there is only one, a filter of fixed size is enough. Once
+//! several directories meet in the target, each name costs a fingerprint. A hit is a suspicion: the item waits
+//! until everything before it is settled, and then the kernel is asked.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
+
+use crate::item::Place;
+use crate::sys::FileId;
+use crate::transfer::Target;
+
+use super::bloom::Bloom;
+
+/// The set is cut up, so that growing it copies a small part of it at a time.
+const PARTS: usize = 64;
+
+/// How a source stands to those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Nothing before it has this name.
+    Free,
+    /// The same source may have been named before.
+    Repeated,
+    /// Another source may have been given the same target.
+    Rival,
+}
+
+/// The names that were given out.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    state: RandomState,
+    /// The only source directory so far.
+    first: Option<FileId>,
+    /// Sources seen: directory and name.
+    sources: Bloom,
+    /// Fingerprints of target names, once that is needed.
+    targets: Vec<HashSet<u64>>,
+}
+
+impl Names {
+    /// Reserves `target_name` for the source `name` in `place`.
+    pub(super) fn reserve(&mut self, target: &Target, place: &Place, name: &[u8], target_name: &[u8]) -> Standing {
+        let here = place.dir.id();
+        let is_repeated = !self.sources.insert(self.state.hash_one((here, name)));
+        let folds = target.folds_case();
+        let first = *self.first.get_or_insert(here);
+        let mut is_rival = false;
+        if folds || first != here || !self.targets.is_empty() {
+            // Names of the first directory were not kept; but a source of this name in it was.
+            is_rival = first != here && self.sources.contains(self.state.hash_one((first, name)));
+            let fingerprint = if folds { self.folded(target_name) } else { self.state.hash_one(target_name) };
+            if self.targets.is_empty() {
+                self.targets.resize_with(PARTS, HashSet::new);
+            }
+            let part = usize::try_from(fingerprint >> 32).unwrap_or(0) % PARTS;
+            is_rival |= !self.targets[part].insert(fingerprint);
+        }
+        match (is_rival, is_repeated) {
+            (true, _) => Standing::Rival,
+            (false, true) => Standing::Repeated,
+            (false, false) => Standing::Free,
+        }
+    }
+
+    /// A fingerprint that names have in common if a file system might take them for one. Where it folds otherwise,
+    /// the identity of what was published tells.
+    fn folded(&self, name: &[u8]) -> u64 {
+        self.state.hash_one(String::from_utf8_lossy(name).to_lowercase().as_bytes())
+    }
+}

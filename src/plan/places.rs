@@ -1,0 +1,106 @@
+//! The source directories: opened once, a bounded number of them held, and watched for overlaps.
+//!
+//! `d d/x`, `d/x d` and the output of a plain `find` name a directory and what is in it. Such sources must not be
+//! moved side by side, and what has gone with its directory counts as moved.
+
+use std::collections::{HashSet, VecDeque};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use rustix::io::Errno;
+
+use crate::item::Place;
+use crate::sys::Dir;
+
+use super::bloom::Bloom;
+
+/// So many directories are held open for sources to come.
+const HELD: usize = 32;
+
+/// How a source lies to those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Overlap {
+    None,
+    /// A directory on its way may be a source itself.
+    Within,
+    /// Sources in it, or below it, have been named.
+    Around,
+}
+
+/// The source directories of a run.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    /// The most recently used last.
+    held: VecDeque<(Box<[u8]>, usize, Arc<Place>)>,
+    state: RandomState,
+    /// Paths of sources.
+    sources: Bloom,
+    /// Paths of directories that hold sources, and of those above them.
+    parents: HashSet<u64>,
+    /// The last parent that was looked at: mostly the next one is the same.
+    last: Option<Box<[u8]>>,
+}
+
+impl Places {
+    /// Looks for overlaps of `path`, in the directory `parent` (with its slash), with the sources before it.
+    pub(super) fn overlap(&mut self, path: &[u8], parent: &[u8]) -> Overlap {
+        if self.last.as_deref() != Some(parent) {
+            self.last = Some(parent.into());
+            let mut is_within = false;
+            for (at, _) in parent.iter().enumerate().filter(|&(at, &byte)| byte == b'/' && at > 0) {
+                let above = self.state.hash_one(&parent[..at]);
+                self.parents.insert(above);
+                is_within |= self.sources.contains(above);
+            }
+            if is_within {
+                // The next one in the same directory has to wait as well.
+                self.last = None;
+                return Overlap::Within;
+            }
+        }
+        if self.parents.contains(&self.state.hash_one(path)) { Overlap::Around } else { Overlap::None }
+    }
+
+    /// Takes note of a source.
+    pub(super) fn note_source(&mut self, path: &[u8]) {
+        self.sources.insert(self.state.hash_one(path));
+    }
+
+    /// Whether a directory on the way of `path` was a source of this run.
+    pub(super) fn went_before(&self, path: &[u8]) -> bool {
+        let slashes = path.iter().enumerate().filter(|&(at, &byte)| byte == b'/' && at > 0);
+        slashes.into_iter().any(|(at, _)| self.sources.contains(self.state.hash_one(&path[..at])))
+    }
+
+    /// Lets go of all directories: one of them may have been moved, and its path stands for another now.
+    pub(super) fn forget(&mut self) {
+        self.held.clear();
+    }
+
+    /// Opens a directory. Symlinks in the first `trusted` bytes of its path are followed, others refused.
+    pub(super) fn open(&mut self, path: &[u8], trusted: usize) -> Result<Arc<Place>, Errno> {
+        if let Some(at) = self.held.iter().rposition(|(held, len, _)| **held == *path && *len == trusted) {
+            if at + 1 == self.held.len() {
+                return Ok(Arc::clone(&self.held[at].2));
+            }
+            if let Some(found) = self.held.remove(at) {
+                let place = Arc::clone(&found.2);
+                self.held.push_back(found);
+                return Ok(place);
+            }
+        }
+        let dir = if trusted == path.len() {
+            Dir::open_named(path)?
+        } else {
+            let below = &path[trusted..];
+            let start = below.iter().position(|&byte| byte != b'/');
+            Dir::open_named(&path[..trusted])?.open_beneath(start.map_or(b".", |start| &below[start..]))?
+        };
+        let place = Arc::new(Place::new(dir, path));
+        if self.held.len() >= HELD {
+            self.held.pop_front();
+        }
+        self.held.push_back((path.into(), trusted, Arc::clone(&place)));
+        Ok(place)
+    }
+}

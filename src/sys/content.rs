@@ -1,0 +1,116 @@
+//! Moving bytes from one open file to another, and finding where a file has any.
+
+use std::os::fd::OwnedFd;
+
+use rustix::fs::SeekFrom;
+use rustix::io::Errno;
+
+/// A stretch of a file that holds data: from `start` up to, but not including, `end`. Bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Extent {
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+}
+
+/// What one call moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Transferred {
+    /// So many bytes, at least one.
+    Bytes(u64),
+    /// The source ends here.
+    End,
+}
+
+impl From<usize> for Transferred {
+    fn from(count: usize) -> Self {
+        if count == 0 { Self::End } else { Self::Bytes(count as u64) }
+    }
+}
+
+/// Makes `to` share all of `from`'s blocks.
+///
+/// # Errors
+/// EXDEV, EOPNOTSUPP, EINVAL and others where that cannot be; nothing has happened then.
+pub(crate) fn clone_whole(from: &OwnedFd, to: &OwnedFd) -> Result<(), Errno> {
+    rustix::fs::ioctl_ficlone(to, from)
+}
+
+/// Has the kernel copy up to `len` bytes at `offset`, within one file system.
+///
+/// # Errors
+/// EXDEV between any two file systems, and a zoo of others (EINVAL, EPERM, EOPNOTSUPP, …) where it is not
+/// supported: nothing has been copied by the failed call.
+pub(crate) fn copy_range(from: &OwnedFd, to: &OwnedFd, offset: u64, len: u64) -> Result<Transferred, Errno> {
+    let (mut off_in, mut off_out) = (offset, offset);
+    let len = usize::try_from(len).unwrap_or(usize::MAX);
+    rustix::io::retry_on_intr(|| rustix::fs::copy_file_range(from, Some(&mut off_in), to, Some(&mut off_out), len))
+        .map(Transferred::from)
+}
+
+/// Has the kernel copy up to `len` bytes at `offset` to the position at which `to` stands.
+pub(crate) fn send(from: &OwnedFd, to: &OwnedFd, offset: u64, len: u64) -> Result<Transferred, Errno> {
+    let mut offset = offset;
+    let len = usize::try_from(len).unwrap_or(usize::MAX);
+    rustix::io::retry_on_intr(|| rustix::fs::sendfile(to, from, Some(&mut offset), len)).map(Transferred::from)
+}
+
+/// Sets the position at which `file` stands.
+pub(crate) fn seek_to(file: &OwnedFd, offset: u64) -> Result<(), Errno> {
+    rustix::fs::seek(file, SeekFrom::Start(offset)).map(drop)
+}
+
+/// Reads at `offset`; fewer bytes than asked for do not mean the end, none does.
+pub(crate) fn read_at(file: &OwnedFd, buffer: &mut [u8], offset: u64) -> Result<usize, Errno> {
+    rustix::io::retry_on_intr(|| rustix::io::pread(file, &mut *buffer, offset))
+}
+
+/// Writes all of `bytes` at `offset`.
+pub(crate) fn write_all_at(file: &OwnedFd, mut bytes: &[u8], mut offset: u64) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        let count = rustix::io::retry_on_intr(|| rustix::io::pwrite(file, bytes, offset))?;
+        if count == 0 {
+            // POSIX leaves open what a write of nothing means; going on for ever is not among the choices.
+            return Err(Errno::IO);
+        }
+        bytes = &bytes[count..];
+        offset += count as u64;
+    }
+    Ok(())
+}
+
+/// Writes all of `bytes` at the end of what was written before.
+pub(crate) fn append_all(file: &OwnedFd, mut bytes: &[u8]) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        let count = rustix::io::retry_on_intr(|| rustix::io::write(file, bytes))?;
+        if count == 0 {
+            return Err(Errno::IO);
+        }
+        bytes = &bytes[count..];
+    }
+    Ok(())
+}
+
+/// Makes `file` exactly `size` bytes long; what is added is a hole.
+pub(crate) fn set_size(file: &OwnedFd, size: u64) -> Result<(), Errno> {
+    rustix::io::retry_on_intr(|| rustix::fs::ftruncate(file, size))
+}
+
+/// Where `file`, `size` bytes long, has data from `from` on: the next extent, or none if the rest is a hole.
+///
+/// A file system that cannot tell says that everything is data.
+pub(crate) fn next_extent(file: &OwnedFd, from: u64, size: u64) -> Result<Option<Extent>, Errno> {
+    if from >= size {
+        return Ok(None);
+    }
+    let start = match rustix::fs::seek(file, SeekFrom::Data(from)) {
+        Ok(start) => start,
+        Err(Errno::NXIO) => return Ok(None),
+        Err(Errno::INVAL | Errno::OPNOTSUPP) => return Ok(Some(Extent { start: from, end: size })),
+        Err(error) => return Err(error),
+    };
+    let end = rustix::fs::seek(file, SeekFrom::Hole(start))?;
+    if start >= size {
+        return Ok(None);
+    }
+    Ok(Some(Extent { start, end: end.clamp(start, size) }))
+}

@@ -1,0 +1,148 @@
+//! A directory that is held open, and what can be made in it besides regular files.
+
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+
+use rustix::fs::{CWD, FileType, FlockOperation, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+use super::{FileId, FileKind, Stat};
+
+/// The flags with which a directory is held: a bare handle, which needs search permission only.
+const HOLD: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+/// A directory held open. Names are looked up below it, so that nobody can swap it for another.
+#[derive(Debug)]
+pub(crate) struct Dir {
+    fd: OwnedFd,
+    stat: Stat,
+}
+
+impl Dir {
+    /// Opens a directory as the user named it: symlinks are followed, also in the last place.
+    pub(crate) fn open_named(path: &[u8]) -> Result<Self, Errno> {
+        let path = if path.is_empty() { b"." } else { path };
+        Self::held(rustix::fs::openat(CWD, path, HOLD, Mode::empty())?)
+    }
+
+    /// Opens the directory at `path`, relative to this one, refusing every symlink on the way and any way out.
+    pub(crate) fn open_beneath(&self, path: &[u8]) -> Result<Self, Errno> {
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        loop {
+            match rustix::fs::openat2(&self.fd, path, HOLD, Mode::empty(), resolve) {
+                // EAGAIN: a rename elsewhere raced with the walk (openat2(2)).
+                Err(Errno::INTR | Errno::AGAIN) => {}
+                opened => return Self::held(opened?),
+            }
+        }
+    }
+
+    /// Opens the directory `name` in this one; a symlink is refused with ENOTDIR.
+    pub(crate) fn open_child(&self, name: &[u8]) -> Result<Self, Errno> {
+        Self::held(rustix::fs::openat(&self.fd, name, HOLD | OFlags::NOFOLLOW, Mode::empty())?)
+    }
+
+    /// Opens the directory that holds this one.
+    pub(crate) fn open_parent(&self) -> Result<Self, Errno> {
+        Self::held(rustix::fs::openat(&self.fd, c"..", HOLD, Mode::empty())?)
+    }
+
+    fn held(fd: OwnedFd) -> Result<Self, Errno> {
+        let stat = Stat::of(&fd)?;
+        Ok(Self { fd, stat })
+    }
+
+    /// A second handle on this directory.
+    pub(crate) fn try_clone(&self) -> Result<Self, Errno> {
+        Ok(Self { fd: rustix::io::fcntl_dupfd_cloexec(&self.fd, 0)?, stat: self.stat })
+    }
+
+    /// Where the directory is now, from the root: for the eyes of a later run, which checks what it finds there.
+    pub(crate) fn absolute_path(&self) -> Vec<u8> {
+        use std::os::fd::AsRawFd;
+        let link = format!("/proc/self/fd/{}", self.fd.as_raw_fd());
+        rustix::fs::readlink(link, Vec::new()).map(|path| path.into_bytes()).unwrap_or_default()
+    }
+
+    /// A readable descriptor of this directory, for listing, locking and syncing.
+    pub(crate) fn readable(&self) -> Result<OwnedFd, Errno> {
+        rustix::fs::openat(&self.fd, c".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+    }
+
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    pub(crate) fn id(&self) -> FileId {
+        self.stat.id
+    }
+
+    /// What the directory was when it was opened.
+    pub(crate) fn stat(&self) -> &Stat {
+        &self.stat
+    }
+
+    /// Whether we may remove names from this directory, as far as its permissions tell.
+    pub(crate) fn allows_removal(&self) -> Result<(), Errno> {
+        if self.stat.is_pinned {
+            return Err(Errno::PERM);
+        }
+        rustix::fs::accessat(
+            &self.fd,
+            c".",
+            rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK,
+            rustix::fs::AtFlags::EACCESS,
+        )
+    }
+}
+
+/// Makes the directory `name`, for its owner only.
+///
+/// # Errors
+/// EEXIST if the name is taken by anything at all, also by a symlink to nowhere.
+pub(crate) fn create_private_dir(dir: &Dir, name: &[u8]) -> Result<(), Errno> {
+    rustix::fs::mkdirat(dir.fd(), name, Mode::from_raw_mode(0o700))
+}
+
+/// Makes the symlink `name` with the content `content`.
+pub(crate) fn create_symlink(content: &[u8], dir: &Dir, name: &[u8]) -> Result<(), Errno> {
+    rustix::fs::symlinkat(content, dir.fd(), name)
+}
+
+/// What the symlink `name` holds.
+pub(crate) fn read_link(dir: &Dir, name: &[u8]) -> Result<Vec<u8>, Errno> {
+    rustix::fs::readlinkat(dir.fd(), name, Vec::new()).map(|content| content.into_bytes())
+}
+
+/// Makes a FIFO, a socket or a device file like the one that `like` describes, for its owner only.
+pub(crate) fn create_special(like: &Stat, dir: &Dir, name: &[u8]) -> Result<(), Errno> {
+    let kind = match like.kind {
+        FileKind::Fifo => FileType::Fifo,
+        FileKind::Socket => FileType::Socket,
+        FileKind::CharDevice => FileType::CharacterDevice,
+        FileKind::BlockDevice => FileType::BlockDevice,
+        _ => return Err(Errno::INVAL),
+    };
+    let (major, minor) = like.device;
+    rustix::fs::mknodat(
+        dir.fd(),
+        OsStr::from_bytes(name),
+        kind,
+        Mode::from_raw_mode(0o600),
+        rustix::fs::makedev(major, minor),
+    )
+}
+
+/// Takes the lock of what is open, if nobody else holds it. It is let go with the descriptor.
+///
+/// # Errors
+/// EWOULDBLOCK if another process holds it.
+pub(crate) fn lock(fd: impl AsFd) -> Result<(), Errno> {
+    rustix::fs::flock(fd, FlockOperation::NonBlockingLockExclusive)
+}
+
+/// Takes the lock of what is open, and waits for whoever holds it.
+pub(crate) fn lock_and_wait(fd: impl AsFd) -> Result<(), Errno> {
+    rustix::io::retry_on_intr(|| rustix::fs::flock(&fd, FlockOperation::LockExclusive))
+}

@@ -1,0 +1,36 @@
+//! System calls, and nothing else: the only room with `cfg` and the only one that names rustix's
+//! file functions.
+//!
+//! Everything here takes a directory that is held open and a name in it, never a path, except where
+//! the user's own words are opened ([`Dir::open_named`]). What differs between systems sits in a module
+//! of its own behind the same function names.
+
+mod barrier;
+mod content;
+mod dir;
+mod kind;
+mod limits;
+mod listing;
+mod metadata;
+mod mount;
+mod names;
+mod stat;
+
+pub(crate) use barrier::{Barrier, Durable};
+pub(crate) use content::{
+    Transferred, append_all, clone_whole, copy_range, next_extent, read_at, seek_to, send, set_size, write_all_at,
+};
+pub(crate) use dir::{Dir, create_private_dir, create_special, create_symlink, lock, lock_and_wait, read_link};
+pub(crate) use kind::FileKind;
+pub(crate) use limits::{clear_umask, descriptor_limit, effective_user, run_token};
+pub(crate) use listing::{Entry, Listing};
+pub(crate) use metadata::{
+    Attributes, copy_attributes, copy_link_attributes, give_mode, give_owner, give_times, link_owner_and_times,
+    special_mode, take_inherited_acl,
+};
+pub(crate) use mount::{Durability, folds_case};
+pub(crate) use names::{
+    NoReplace, create_named, create_unnamed, is_below, link, open_regular, publish_unnamed, rename_noreplace,
+    rename_replacing, unlink, unlink_dir,
+};
+pub(crate) use stat::{FileId, Stat, Time};

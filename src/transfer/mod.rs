@@ -1,0 +1,34 @@
+//! Moving one batch, or one tree: rename; else stage, publish, retire.
+//!
+//! Called by `exec` on whatever thread it likes; nothing here waits for another thread, prints, or knows
+//! of pools. A copy goes through types that each know only one way on, so that P1's order cannot be broken
+//! by a slip:
+//!
+//! ```text
+//! Batch ──stage──► Staged ──publish(Durable)──► Published ──retire(Durable)──► settled
+//! ```
+//!
+//! A [`Durable`](crate::sys::Durable) can only come from a barrier in `sys`.
+
+mod content;
+mod context;
+mod dress;
+mod publish;
+mod record;
+mod rename;
+mod resume;
+mod retire;
+mod special;
+mod stage;
+mod stage_dir;
+mod stamp;
+mod target;
+mod tree;
+
+pub(crate) use context::{Context, Stop, SyncMode};
+pub(crate) use publish::Published;
+pub(crate) use rename::rename_batch;
+pub(crate) use resume::{Leftovers, Resumed};
+pub(crate) use stage::{Deferred, Staged, stage_batch};
+pub(crate) use target::Target;
+pub(crate) use tree::{PublishedTree, StagedTree, TreeJob, stage_tree};

@@ -1,0 +1,125 @@
+//! Publishing a durable batch: each target appears under its name, whole, in one step.
+
+use std::sync::Arc;
+
+use rustix::io::Errno;
+
+use crate::error::{MoveError, Result};
+use crate::item::{Outcome, Place, Settled, Verdict};
+use crate::sys::{Durable, rename_replacing, unlink};
+
+use super::stage::{Stage, Staged, StagedItem, withdraw};
+use super::target::Copying;
+use super::{Context, Target};
+
+/// A batch whose targets are there, but whose names may not be durable.
+#[derive(Debug)]
+pub(crate) struct Published {
+    pub(super) source: Arc<Place>,
+    pub(super) target: Arc<Target>,
+    pub(super) items: Vec<StagedItem>,
+    pub(super) record: Option<Vec<u8>>,
+}
+
+impl Staged {
+    /// Publishes each item. Takes the proof that what is staged is durable.
+    ///
+    /// What meets an existing target is settled here if the policy says so.
+    pub(crate) fn publish(self, context: &Context, durable: Durable) -> (Published, Vec<Settled>) {
+        drop(durable);
+        let Self { source, target, items, record } = self;
+        let mut settled = Vec::new();
+        let mut failed: Vec<Option<Outcome>> = Vec::with_capacity(items.len());
+        if let Ok(copying) = target.copying(context) {
+            for index in 0..items.len() {
+                failed.push(
+                    publish_one(context, &source, &target, copying, &items, index)
+                        .unwrap_or_else(|error| Some(Outcome::Failed(error))),
+                );
+            }
+        }
+        let mut published = Vec::with_capacity(items.len());
+        for (one, failure) in items.into_iter().zip(failed) {
+            match failure {
+                None => published.push(one),
+                Some(outcome) => settled.push(context.settle(&source, &target.place, one.item, outcome)),
+            }
+        }
+        // The descriptors of unnamed files are closed here: they have names now.
+        let items =
+            published.into_iter().map(|one| StagedItem { stage: Stage::Named(Vec::new(), None), ..one }).collect();
+        let record = record.map(|(name, _)| name);
+        (Published { source, target, items, record }, settled)
+    }
+}
+
+/// Publishes one item; an outcome if that is its end.
+fn publish_one(
+    context: &Context,
+    source: &Place,
+    target: &Target,
+    copying: &Copying,
+    items: &[StagedItem],
+    index: usize,
+) -> Result<Option<Outcome>> {
+    let one = &items[index];
+    let from = one.item.place.as_deref().unwrap_or(source);
+    match Staged::publish_one(target, copying, items, index) {
+        Ok(true) => {}
+        Ok(false) => match target.judge(context, from, &one.item, &one.stat) {
+            Ok(Verdict::Skip) => {
+                withdraw(copying, &one.stage);
+                return Ok(Some(Outcome::Skipped));
+            }
+            Ok(_) => replace(target, copying, items, index)?,
+            Err(error) => {
+                withdraw(copying, &one.stage);
+                return Err(error);
+            }
+        },
+        Err(error) => {
+            withdraw(copying, &one.stage);
+            return Err(cannot_publish(target, one, error));
+        }
+    }
+    target.note_published(one.item.target_name());
+    Ok(None)
+}
+
+/// Puts a staged file in the place of an existing target, in one step.
+fn replace(target: &Target, copying: &Copying, items: &[StagedItem], index: usize) -> Result<()> {
+    let one = &items[index];
+    let stage_dir = copying.stage_dir.dir();
+    let file = match &one.stage {
+        Stage::Unnamed(file) => Some(file),
+        Stage::Link(first) => match &items[*first].stage {
+            Stage::Unnamed(file) => Some(file),
+            _ => None,
+        },
+        Stage::Named(..) => None,
+    };
+    let fresh = copying.stage_dir.fresh_name('s');
+    let staged = match (&one.stage, file) {
+        (Stage::Named(name, _), _) => name,
+        (_, Some(file)) => {
+            // linkat cannot replace; rename can, and wants a name.
+            crate::sys::publish_unnamed(file, stage_dir, &fresh).map_err(|error| cannot_publish(target, one, error))?;
+            &fresh
+        }
+        _ => return Err(cannot_publish(target, one, Errno::NOENT)),
+    };
+    rename_replacing(stage_dir, staged, &target.place.dir, one.item.target_name()).map_err(|error| {
+        unlink(stage_dir, staged).ok();
+        cannot_publish(target, one, error)
+    })
+}
+
+fn cannot_publish(target: &Target, one: &StagedItem, source: Errno) -> Box<MoveError> {
+    let path = target.path(&one.item);
+    Box::new(match source {
+        Errno::DQUOT | Errno::EXIST | Errno::ISDIR | Errno::MLINK | Errno::NOSPC | Errno::TXTBSY | Errno::NOTEMPTY => {
+            MoveError::Overwrite { path, source }
+        }
+        _ => MoveError::Create { what: one.stat.kind.word(), path, source },
+    })
+}

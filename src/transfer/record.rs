@@ -1,0 +1,123 @@
+//! Intent records: what a batch is about to publish, durable before it does.
+//!
+//! A run that is killed between publishing and retiring leaves sources that are at their targets already.
+//! The next run learns from the record that those targets are ours, and only finishes. A record says what a
+//! source was when it was copied; it does not say that the target is a good copy: that is compared.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::sys::{Dir, FileId, FileKind, append_all, create_named, open_regular, read_at, unlink};
+
+use super::stamp::Stamp;
+
+/// What a batch is about to publish in one target directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Record {
+    /// The source directories, and where they were when this was written.
+    pub(crate) parents: Vec<(FileId, Vec<u8>)>,
+    pub(crate) entries: Vec<Intent>,
+}
+
+/// One source on its way to one target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Intent {
+    /// The source directory.
+    pub(crate) parent: FileId,
+    pub(crate) name: Vec<u8>,
+    /// The target's name, where it is another.
+    pub(crate) new_name: Option<Vec<u8>>,
+    pub(crate) stamp: Stamp,
+}
+
+/// Puts a value into a frame: its length, a checksum, and the value. A frame that was cut off, or never
+/// reached the disk, does not come out again.
+pub(crate) fn frame<T: Serialize>(value: &T, into: &mut Vec<u8>) {
+    // Only types of ours are put in, none of which postcard refuses; an empty frame is skipped on reading.
+    let bytes = postcard::to_stdvec(value).unwrap_or_default();
+    let Ok(len) = u32::try_from(bytes.len()) else { return };
+    into.extend_from_slice(&len.to_le_bytes());
+    into.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
+    into.extend_from_slice(&bytes);
+}
+
+/// Takes the first frame off `bytes`: none at the end, or where something is wrong with it.
+pub(crate) fn unframe<T: DeserializeOwned>(bytes: &mut &[u8]) -> Option<T> {
+    let (len, rest) = bytes.split_first_chunk::<4>()?;
+    let (crc, rest) = rest.split_first_chunk::<4>()?;
+    let len = usize::try_from(u32::from_le_bytes(*len)).ok()?;
+    let payload = rest.get(..len)?;
+    if crc32fast::hash(payload) != u32::from_le_bytes(*crc) {
+        return None;
+    }
+    let value = postcard::from_bytes(payload).ok()?;
+    *bytes = &rest[len..];
+    Some(value)
+}
+
+impl Record {
+    /// Writes the record under `name`, for the barrier that follows.
+    pub(crate) fn write(&self, dir: &Dir, name: &[u8]) -> Result<std::os::fd::OwnedFd, rustix::io::Errno> {
+        let mut bytes = Vec::new();
+        frame(self, &mut bytes);
+        let file = create_named(dir, name, 0o600)?;
+        append_all(&file, &bytes).inspect_err(|_| {
+            // Half a record would be ignored, but it is litter.
+            unlink(dir, name).ok();
+        })?;
+        Ok(file)
+    }
+
+    /// Reads a record that an ended run left.
+    pub(crate) fn read(dir: &Dir, name: &[u8]) -> Option<Self> {
+        unframe(&mut &*read_all(dir, name)?)
+    }
+}
+
+/// The whole of a file in a stage directory.
+pub(crate) fn read_all(dir: &Dir, name: &[u8]) -> Option<Vec<u8>> {
+    if crate::sys::Stat::at(dir, name).ok()?.kind != FileKind::Regular {
+        return None;
+    }
+    let file = open_regular(dir, name).ok()?;
+    let mut bytes = Vec::new();
+    let mut buffer = vec![0; 256 * 1024];
+    loop {
+        match read_at(&file, &mut buffer, bytes.len() as u64).ok()? {
+            0 => return Some(bytes),
+            count => bytes.extend_from_slice(&buffer[..count]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::Time;
+    use proptest::prelude::*;
+
+    fn record(names: &[Vec<u8>]) -> Record {
+        let time = Time { sec: 1, nsec: 2 };
+        let stamp = Stamp { ino: 7, kind: FileKind::Regular, size: 9, mtime: time, ctime: time, links: 1 };
+        let intent =
+            |name: &Vec<u8>| Intent { parent: FileId { dev: 1, ino: 2 }, name: name.clone(), new_name: None, stamp };
+        Record { parents: Vec::new(), entries: names.iter().map(intent).collect() }
+    }
+
+    proptest! {
+        #[test]
+        fn p6_a_record_reads_back_as_it_was_written_and_not_at_all_when_damaged(
+            names in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 1..64), 0..8),
+            cut in any::<prop::sample::Index>(), bit in 0..8_u8,
+        ) {
+            let record = record(&names);
+            let mut bytes = Vec::new();
+            frame(&record, &mut bytes);
+            prop_assert_eq!(unframe::<Record>(&mut &*bytes), Some(record));
+            let at = cut.index(bytes.len());
+            prop_assert_eq!(unframe::<Record>(&mut &bytes[..at]), None);
+            bytes[at] ^= 1 << bit;
+            prop_assert_eq!(unframe::<Record>(&mut &*bytes), None);
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! What ended runs left in a target directory, and finishing it.
+//!
+//! Consulted before DEST or a policy is interpreted: a target that an ended run published is this very move,
+//! not a conflict. A live run's stage directory is locked, and left alone.
+
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use rustix::io::Errno;
+
+use crate::error::{MoveError, Result};
+use crate::item::{Item, Outcome, Place};
+use crate::sys::{
+    Dir, FileId, FileKind, Listing, Stat, open_regular, read_at, read_link, rename_replacing, unlink, unlink_dir,
+};
+
+use super::record::{Intent, Record};
+use super::stage_dir::{ended, find_base, remove_base};
+use super::tree::{PublishedTree, Remains, Reuse, TreeJob, TreeRecord, clear_tree};
+use super::{Context, SyncMode, Target};
+
+/// What ended runs left in one target directory.
+#[derive(Debug)]
+pub(crate) struct Leftovers {
+    base: Dir,
+    runs: Vec<EndedRun>,
+    intents: HashMap<(FileId, Vec<u8>), Intent>,
+    /// Where the source directories of the intents were.
+    parents: HashMap<FileId, Vec<u8>>,
+    /// By the source's parent and name: the index of the run, and the journal's name in it.
+    trees: HashMap<(FileId, Vec<u8>), (usize, Vec<u8>)>,
+}
+
+/// The stage directory of a run that has ended.
+#[derive(Debug)]
+struct EndedRun {
+    name: Vec<u8>,
+    dir: Dir,
+    /// Ours now, so that two runs do not take over the same.
+    _lock: OwnedFd,
+}
+
+/// What became of an item that an ended run had begun.
+#[derive(Debug)]
+pub(crate) enum Resumed {
+    /// It was at its target already, and its source is retired now.
+    Settled(Outcome),
+    /// Its tree is at its target already; the source is to be retired after a barrier.
+    Published(Box<PublishedTree>),
+    /// Some of its tree is staged already.
+    Tree(TreeJob),
+    /// Nothing to go on from.
+    Afresh(Item),
+}
+
+impl Leftovers {
+    /// Looks for what ended runs left in `target`. Costs one call where there is nothing.
+    pub(crate) fn find(target: &Dir) -> Option<Self> {
+        let base = find_base(target).ok()??;
+        let mut found =
+            Self { base, runs: Vec::new(), intents: HashMap::new(), parents: HashMap::new(), trees: HashMap::new() };
+        for entry in Listing::all(&found.base).ok()? {
+            let Ok(dir) = found.base.open_child(&entry.name) else { continue };
+            let Some(lock) = ended(&dir) else { continue };
+            found.read_run(EndedRun { name: entry.name.into_vec(), dir, _lock: lock });
+        }
+        Some(found)
+    }
+
+    fn read_run(&mut self, run: EndedRun) {
+        let index = self.runs.len();
+        for entry in Listing::all(&run.dir).unwrap_or_default() {
+            match entry.name.first() {
+                Some(b'r') => {
+                    let Some(record) = Record::read(&run.dir, &entry.name) else { continue };
+                    self.parents.extend(record.parents);
+                    let intents = record.entries.into_iter();
+                    self.intents.extend(intents.map(|intent| ((intent.parent, intent.name.clone()), intent)));
+                }
+                Some(b'j') => {
+                    if let Some(TreeRecord { header, .. }) = TreeRecord::read(&run.dir, &entry.name) {
+                        self.trees.insert((header.parent, header.name), (index, entry.name.into_vec()));
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.runs.push(run);
+    }
+
+    /// Whether an ended run had begun with this source; if so, the name it was to get.
+    pub(crate) fn target_name_of(&self, parent: FileId, name: &[u8]) -> Option<Vec<u8>> {
+        let key = (parent, name.to_vec());
+        if let Some(intent) = self.intents.get(&key) {
+            return Some(intent.new_name.clone().unwrap_or_else(|| intent.name.clone()));
+        }
+        let (run, journal) = self.trees.get(&key)?;
+        TreeRecord::read(&self.runs[*run].dir, journal).map(|record| record.header.target_name)
+    }
+
+    /// Goes on with an item, if an ended run had begun with it.
+    pub(crate) fn resume(
+        &mut self,
+        context: &Context,
+        source: &Arc<Place>,
+        target: &Arc<Target>,
+        item: Item,
+    ) -> Resumed {
+        let key = (source.dir.id(), item.name.to_vec());
+        if let Some(intent) = self.intents.remove(&key) {
+            return match finish(context, source, target, &intent) {
+                Ok(Some(outcome)) => Resumed::Settled(outcome),
+                Ok(None) => Resumed::Afresh(item),
+                Err(error) => Resumed::Settled(Outcome::Failed(error)),
+            };
+        }
+        match self.trees.remove(&key) {
+            Some((run, journal)) => self.resume_tree(context, run, &journal, source, target, item),
+            None => Resumed::Afresh(item),
+        }
+    }
+
+    fn resume_tree(
+        &self,
+        context: &Context,
+        run: usize,
+        journal: &[u8],
+        source: &Arc<Place>,
+        target: &Arc<Target>,
+        item: Item,
+    ) -> Resumed {
+        let run = &self.runs[run].dir;
+        let (Some(record), Ok(copying)) = (TreeRecord::read(run, journal), target.copying(context)) else {
+            return Resumed::Afresh(item);
+        };
+        let room = copying.stage_dir.dir();
+        let mut item = item;
+        item.new_name = Some(record.header.target_name.clone().into());
+        let mut job = TreeJob { source: Arc::clone(source), target: Arc::clone(target), item, reuse: None };
+        let fresh = copying.stage_dir.fresh_name('j');
+        // Published: only its source is left to be retired, by the journal, which becomes ours.
+        match PublishedTree::taken_over(job, &record, fresh.clone()) {
+            Ok(published) => {
+                return match rename_replacing(run, journal, room, &fresh) {
+                    Ok(()) => Resumed::Published(Box::new(published)),
+                    Err(source) => Resumed::Settled(Outcome::Failed(published.cannot_go_on(source))),
+                };
+            }
+            Err(back) => job = back,
+        }
+        // Staged in part: the stage becomes ours, and so does what its journal proves.
+        let is_there = Stat::at(run, &record.header.stage).is_ok_and(|stat| stat.id == record.header.stage_root);
+        let stage = copying.stage_dir.fresh_name('d');
+        if is_there && rename_replacing(run, &record.header.stage, room, &stage).is_ok() {
+            job.reuse = Some(Reuse { stage, known: record.into_known() });
+        }
+        Resumed::Tree(job)
+    }
+
+    /// Removes what ended runs left and nobody needs. What a source that is still there may need stays.
+    pub(crate) fn clear(self, target: &Target) {
+        let Self { base, runs, intents, parents, trees } = self;
+        let unfinished = intents
+            .values()
+            .any(|intent| parents.get(&intent.parent).is_some_and(|path| is_unfinished(target, path, intent)));
+        for (index, run) in runs.into_iter().enumerate() {
+            let needed = |entry: &[u8]| {
+                trees.values().any(|(at, journal)| *at == index && journal == entry)
+                    || entry.first() == Some(&b'r') && unfinished
+            };
+            clear_run(&run, needed);
+            // ENOTEMPTY where something is still needed.
+            unlink_dir(&base, &run.name).ok();
+        }
+        drop(base);
+        remove_base(&target.place.dir);
+    }
+}
+
+/// Whether the source of an intent still waits to be retired.
+fn is_unfinished(target: &Target, parent: &[u8], intent: &Intent) -> bool {
+    let source = Dir::open_named(parent).ok().filter(|dir| dir.id() == intent.parent);
+    source.is_some_and(|dir| intent.stamp.check(&dir, &intent.name) == Ok(true))
+        && Stat::at(&target.place.dir, intent.new_name.as_deref().unwrap_or(&intent.name)).is_ok()
+}
+
+/// Empties the stage directory of an ended run, but for what `needed` says.
+fn clear_run(run: &EndedRun, needed: impl Fn(&[u8]) -> bool) {
+    let mut next = 0_u64;
+    let mut fresh = || {
+        next += 1;
+        format!("x{next}").into_bytes()
+    };
+    // Hidden sources first: they are found by their journals.
+    let mut kept_stages = Vec::new();
+    for entry in Listing::all(&run.dir).unwrap_or_default() {
+        if entry.name.first() != Some(&b'j') {
+            continue;
+        }
+        let record = TreeRecord::read(&run.dir, &entry.name);
+        let finished = record.as_ref().is_some_and(finish_hidden);
+        if needed(&entry.name) && !finished {
+            kept_stages.extend(record.map(|record| record.header.stage));
+        } else {
+            unlink(&run.dir, &entry.name).ok();
+        }
+    }
+    for entry in Listing::all(&run.dir).unwrap_or_default() {
+        let keep = match entry.name.first() {
+            Some(b'j') => true,
+            Some(b'd') => kept_stages.iter().any(|stage| **stage == *entry.name),
+            _ => needed(&entry.name),
+        };
+        if !keep {
+            // What cannot be cleared is met again by the next run.
+            clear_tree(&run.dir, &entry.name, &mut fresh).ok();
+        }
+    }
+}
+
+/// Finishes the removal of a source that had vanished for its user already. Whether it is gone.
+fn finish_hidden(record: &TreeRecord) -> bool {
+    let Ok(parent) = Dir::open_named(&record.header.parent_path) else { return false };
+    if parent.id() != record.header.parent {
+        return false;
+    }
+    let remains = Remains::of(&parent, record);
+    remains.is_hidden() && remains.remove().is_ok()
+}
+
+/// Finishes one file of a batch that an ended run may have published. None if it did not, or if anything about
+/// source or target is not as it was.
+fn finish(context: &Context, source: &Arc<Place>, target: &Arc<Target>, intent: &Intent) -> Result<Option<Outcome>> {
+    let new_name = intent.new_name.as_deref().unwrap_or(&intent.name);
+    let (from, to) = (&source.dir, &target.place.dir);
+    let Ok(was) = Stat::at(from, &intent.name) else { return Ok(None) };
+    let Ok(is) = Stat::at(to, new_name) else { return Ok(None) };
+    if !intent.stamp.matches(&was) || is.id == was.id || !is_copy(from, &intent.name, &was, to, new_name, &is) {
+        return Ok(None);
+    }
+    let path = source.path(&intent.name);
+    let not_durable = |source| MoveError::NotDurable { from: path.clone(), to: target.place.path(new_name), source };
+    if context.sync == SyncMode::Auto {
+        let barrier = context.barrier(to);
+        if is.kind == FileKind::Regular {
+            let file = open_regular(to, new_name).map_err(not_durable)?;
+            barrier.sync_files([&file]).map(drop).map_err(not_durable)?;
+        }
+        barrier.sync_dirs([to]).map(drop).map_err(not_durable)?;
+    }
+    match intent.stamp.check(from, &intent.name) {
+        Ok(true) => {}
+        _ => return Err(Box::new(MoveError::Changed { from: path, to: target.place.path(new_name) })),
+    }
+    unlink(from, &intent.name).map_err(|source| MoveError::Remove { path, source })?;
+    Ok(Some(Outcome::Copied { bytes: 0 }))
+}
+
+/// Whether the target is a whole copy of the source: compared, not believed.
+fn is_copy(from: &Dir, name: &[u8], was: &Stat, to: &Dir, new_name: &[u8], is: &Stat) -> bool {
+    if was.kind != is.kind || was.size != is.size || was.mtime != is.mtime {
+        return false;
+    }
+    match was.kind {
+        FileKind::Regular => has_same_content(from, name, to, new_name).unwrap_or(false),
+        FileKind::Symlink => read_link(from, name).is_ok_and(|content| read_link(to, new_name) == Ok(content)),
+        _ => was.device == is.device,
+    }
+}
+
+fn has_same_content(from: &Dir, name: &[u8], to: &Dir, new_name: &[u8]) -> std::result::Result<bool, Errno> {
+    let (left, right) = (open_regular(from, name)?, open_regular(to, new_name)?);
+    let (mut a, mut b) = (vec![0; 256 * 1024], vec![0; 256 * 1024]);
+    let mut offset = 0;
+    loop {
+        let count = read_at(&left, &mut a, offset)?;
+        if count == 0 {
+            return Ok(read_at(&right, &mut b[..1], offset)? == 0);
+        }
+        let mut filled = 0;
+        while filled < count {
+            match read_at(&right, &mut b[filled..count], offset + filled as u64)? {
+                0 => return Ok(false),
+                more => filled += more,
+            }
+        }
+        if a[..count] != b[..count] {
+            return Ok(false);
+        }
+        offset += count as u64;
+    }
+}

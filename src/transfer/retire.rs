@@ -1,0 +1,99 @@
+//! Retiring sources: only once their targets' names are durable, and only if they are what was copied.
+
+use rustix::io::Errno;
+
+use crate::error::MoveError;
+use crate::item::{Outcome, Settled};
+use crate::sys::{Durable, unlink};
+
+use super::Context;
+use super::publish::Published;
+use super::stage::StagedItem;
+use super::stamp::Stamp;
+
+impl Published {
+    /// The target directory.
+    pub(crate) fn target(&self) -> &std::sync::Arc<super::Target> {
+        &self.target
+    }
+
+    /// Removes each source that has not changed. Takes the proof that the targets' names are durable.
+    pub(crate) fn retire(self, context: &Context, durable: Durable) -> Vec<Settled> {
+        drop(durable);
+        // A source with several names is looked at under all of them before the first one goes: removing one
+        // changes what the others show.
+        let may_go: Vec<Result<(), Box<MoveError>>> = self.items.iter().map(|one| self.check(one)).collect();
+        let group_changed = |one: &StagedItem| {
+            one.stat.links > 1
+                && self.items.iter().zip(&may_go).any(|(other, check)| other.stat.id == one.stat.id && check.is_err())
+        };
+        let outcomes: Vec<Outcome> = self
+            .items
+            .iter()
+            .map(|one| if group_changed(one) { Outcome::Failed(self.changed(one)) } else { self.unlink(one) })
+            .zip(&may_go)
+            .map(|(outcome, _)| outcome)
+            .collect();
+        self.remove_record(context);
+        let Self { source, target, items, .. } = self;
+        items
+            .into_iter()
+            .zip(outcomes)
+            .map(|(one, outcome)| Settled {
+                warnings: one.warnings,
+                ..context.settle(&source, &target.place, one.item, outcome)
+            })
+            .collect()
+    }
+
+    /// Keeps all sources, because the targets' names could not be made durable.
+    pub(crate) fn keep(self, context: &Context, error: Errno) -> Vec<Settled> {
+        self.remove_record(context);
+        let Self { source, target, items, .. } = self;
+        let fail = |one: StagedItem| {
+            let from = one.item.place.as_deref().unwrap_or(&source).path(&one.item.name);
+            let failure = MoveError::NotDurable { from, to: target.path(&one.item), source: error };
+            context.settle(&source, &target.place, one.item, Outcome::Failed(Box::new(failure)))
+        };
+        items.into_iter().map(fail).collect()
+    }
+
+    /// Whether the source is still what was copied.
+    fn check(&self, one: &StagedItem) -> Result<(), Box<MoveError>> {
+        if one.stat.links == 1 {
+            // Looked at right before its removal.
+            return Ok(());
+        }
+        let place = one.item.place.as_deref().unwrap_or(&self.source);
+        match Stamp::of(&one.stat).check(&place.dir, &one.item.name) {
+            Ok(true) => Ok(()),
+            _ => Err(self.changed(one)),
+        }
+    }
+
+    fn changed(&self, one: &StagedItem) -> Box<MoveError> {
+        let place = one.item.place.as_deref().unwrap_or(&self.source);
+        Box::new(MoveError::Changed { from: place.path(&one.item.name), to: self.target.path(&one.item) })
+    }
+
+    fn unlink(&self, one: &StagedItem) -> Outcome {
+        let place = one.item.place.as_deref().unwrap_or(&self.source);
+        let name = &one.item.name;
+        let removed = match Stamp::of(&one.stat).check(&place.dir, name) {
+            Ok(true) => unlink(&place.dir, name),
+            Ok(false) => return Outcome::Failed(self.changed(one)),
+            Err(error) => Err(error),
+        };
+        match removed {
+            Ok(()) => Outcome::Copied { bytes: one.bytes },
+            Err(source) => Outcome::Failed(Box::new(MoveError::Remove { path: place.path(name), source })),
+        }
+    }
+
+    fn remove_record(&self, context: &Context) {
+        if let (Some(name), Ok(copying)) = (&self.record, self.target.copying(context)) {
+            // A record that stays is read by the next run, which finds everything done.
+            unlink(copying.stage_dir.dir(), name).ok();
+        }
+    }
+}

@@ -1,0 +1,469 @@
+//! Staging a batch: every item's content and properties are put where its target will be, under no name or a
+//! hidden one. Nothing that anybody sees changes here.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use rustix::io::Errno;
+
+use crate::error::{MoveError, Result};
+use crate::item::{Batch, Item, Outcome, Place, Policy, Settled};
+use crate::sys::{
+    Durability, FileId, FileKind, Stat, create_named, create_unnamed, open_regular, publish_unnamed, unlink,
+};
+
+use super::content::{ContentError, copy_content};
+use super::dress::{Made, Warnings, creation_mode, dress};
+use super::record::{Intent, Record};
+use super::special::stage_special;
+use super::stamp::Stamp;
+use super::target::{Copying, Route};
+use super::{Context, SyncMode, Target};
+
+/// So many bytes are staged before a batch goes to its barrier, whatever is left of it.
+const PART_BYTES: u64 = 256 << 20;
+
+/// A file of this size or more is worth a look at its target before it is copied for nothing.
+const WORTH_A_LOOK: u64 = 128 << 10;
+
+/// A batch whose content is staged, but not known to be durable.
+#[derive(Debug)]
+pub(crate) struct Staged {
+    pub(super) source: Arc<Place>,
+    pub(super) target: Arc<Target>,
+    pub(super) items: Vec<StagedItem>,
+    /// The intent record's name in the stage directory, and its descriptor for a barrier file by file.
+    pub(super) record: Option<(Vec<u8>, OwnedFd)>,
+}
+
+/// One staged item.
+#[derive(Debug)]
+pub(crate) struct StagedItem {
+    pub(super) item: Item,
+    pub(super) stat: Stat,
+    pub(super) stage: Stage,
+    /// Bytes of content.
+    pub(super) bytes: u64,
+    pub(super) warnings: Vec<String>,
+}
+
+/// Where a staged item is.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// An open file without a name.
+    Unnamed(OwnedFd),
+    /// A name in the stage directory; the descriptor is kept while there are enough of them.
+    Named(Vec<u8>, Option<OwnedFd>),
+    /// One more name of the file that an earlier item of the batch has staged.
+    Link(usize),
+}
+
+/// An item that this batch cannot settle.
+#[derive(Debug)]
+pub(crate) enum Deferred {
+    /// A directory: it is staged as a tree.
+    Tree { source: Arc<Place>, target: Arc<Target>, item: Item },
+    /// One of several links to a file: they are moved together.
+    Linked { source: Arc<Place>, target: Arc<Target>, item: Item, file: FileId, links: u32 },
+}
+
+/// What came of staging (a part of) a batch.
+pub(crate) struct Part {
+    pub(crate) staged: Option<Staged>,
+    pub(crate) settled: Vec<Settled>,
+    pub(crate) deferred: Vec<Deferred>,
+    /// What is still to be staged, after the barrier has begun with this part.
+    pub(crate) rest: Option<Batch<Target>>,
+}
+
+enum Done {
+    Staged(Box<StagedItem>),
+    Settled(Outcome),
+    Tree,
+    Linked(FileId, u32),
+}
+
+/// Stages items of `batch` until there is enough for a barrier.
+pub(crate) fn stage_batch(context: &Context, batch: Batch<Target>) -> Part {
+    let Batch { source, target, items } = batch;
+    let copying = match target.copying(context) {
+        Ok(copying) => copying,
+        Err(error) => return nothing_can_be_staged(context, Batch { source, target, items }, error),
+    };
+    let route = copying.route(source.dir.stat().mount);
+    let mut part = Part { staged: None, settled: Vec::new(), deferred: Vec::new(), rest: None };
+    let mut staged: Vec<StagedItem> = Vec::with_capacity(items.len());
+    let mut bytes = 0;
+    let mut items = items.into_iter();
+    while bytes < PART_BYTES
+        && let Some(item) = items.next()
+    {
+        let from = item.place.clone().unwrap_or_else(|| Arc::clone(&source));
+        let stager = Stager { context, copying, route: &route, from: &from, target: &target };
+        match stager.stage(&item, &staged) {
+            Ok(Done::Staged(one)) => {
+                bytes += one.bytes;
+                staged.push(StagedItem { item, ..*one });
+            }
+            Ok(Done::Settled(outcome)) => part.settled.push(context.settle(&source, &target.place, item, outcome)),
+            Ok(Done::Tree) => {
+                part.deferred.push(Deferred::Tree { source: from, target: Arc::clone(&target), item });
+            }
+            Ok(Done::Linked(file, links)) => {
+                part.deferred.push(Deferred::Linked { source: from, target: Arc::clone(&target), item, file, links });
+            }
+            Err(error) => {
+                if error.is_fatal() {
+                    context.stop.give_up();
+                }
+                part.settled.push(context.settle(&source, &target.place, item, Outcome::Failed(error)));
+            }
+        }
+    }
+    let rest: Vec<Item> = items.collect();
+    if !rest.is_empty() {
+        part.rest = Some(Batch { source: Arc::clone(&source), target: Arc::clone(&target), items: rest });
+    }
+    if !staged.is_empty() {
+        let whole = Staged { source, target: Arc::clone(&target), items: staged, record: None };
+        match whole.with_record(context, copying) {
+            Ok(staged) => part.staged = Some(staged),
+            Err(settled) => part.settled.extend(settled),
+        }
+    }
+    part
+}
+
+fn nothing_can_be_staged(context: &Context, batch: Batch<Target>, error: Errno) -> Part {
+    let Batch { source, target, items } = batch;
+    let fail = |item: Item| {
+        let what = item.hint.map_or("regular file", FileKind::word);
+        let failure = Box::new(MoveError::Create { what, path: target.path(&item), source: error });
+        if failure.is_fatal() {
+            context.stop.give_up();
+        }
+        context.settle(&source, &target.place, item, Outcome::Failed(failure))
+    };
+    Part { staged: None, settled: items.into_iter().map(fail).collect(), deferred: Vec::new(), rest: None }
+}
+
+/// What staging one item needs.
+struct Stager<'a> {
+    context: &'a Context,
+    copying: &'a Copying,
+    route: &'a Route,
+    from: &'a Place,
+    target: &'a Target,
+}
+
+impl Stager<'_> {
+    fn stage(&self, item: &Item, earlier: &[StagedItem]) -> Result<Done> {
+        let path = || self.from.path(&item.name);
+        if self.context.stop.is_set() {
+            return Err(Box::new(MoveError::NotReached { path: path() }));
+        }
+        // A listing that says "regular" saves the look; whatever it says is checked on what was opened.
+        let looked = if item.hint == Some(FileKind::Regular) && !item.only_directory {
+            None
+        } else {
+            let stat =
+                Stat::at(&self.from.dir, &item.name).map_err(|source| MoveError::Stat { path: path(), source })?;
+            if item.only_directory && !stat.is_dir() {
+                return Err(Box::new(MoveError::Stat { path: path(), source: Errno::NOTDIR }));
+            }
+            Some(stat)
+        };
+        match looked.map_or(FileKind::Regular, |stat| stat.kind) {
+            FileKind::Directory => Ok(Done::Tree),
+            FileKind::Regular => self.regular(item, looked, earlier),
+            _ => {
+                let stat = looked.ok_or_else(|| MoveError::UnknownKind { path: path() })?;
+                self.special(item, stat, earlier)
+            }
+        }
+    }
+
+    fn regular(&self, item: &Item, looked: Option<Stat>, earlier: &[StagedItem]) -> Result<Done> {
+        let path = self.from.path(&item.name);
+        let file = match open_regular(&self.from.dir, &item.name) {
+            Ok(file) => file,
+            Err(Errno::NOENT) => return Err(Box::new(MoveError::Stat { path, source: Errno::NOENT })),
+            // It is not what the listing said: a symlink, or a socket, by now.
+            Err(Errno::LOOP | Errno::NXIO) if looked.is_none() => {
+                return self.stage(&Item { hint: None, ..item.clone() }, earlier);
+            }
+            Err(source) => return Err(Box::new(MoveError::Open { path, source })),
+        };
+        let stat = Stat::of(&file).map_err(|source| MoveError::Stat { path: path.clone(), source })?;
+        // Swapped between the look and the opening: whoever did it wants us to read something else.
+        if stat.kind != FileKind::Regular || looked.is_some_and(|looked| looked.id != stat.id) {
+            return Err(Box::new(MoveError::ChangedWhileRead { path }));
+        }
+        if let Some(done) = self.before_copying(item, &stat, earlier)? {
+            return Ok(done);
+        }
+        let target_path = self.target.path(item);
+        let (to, name) = self.create(item, &stat)?;
+        let stage = |file: OwnedFd| match name {
+            None => Stage::Unnamed(file),
+            Some(name) => Stage::Named(name, (!self.context.named_stages).then_some(file)),
+        };
+        let mut warnings = Warnings::default();
+        let filled = self.fill(&file, &to, &stat, &path, &target_path).and_then(|bytes| {
+            dress(self.copying, &file, &to, &stat, Made::File, &target_path, &mut warnings)?;
+            self.sync_each(&to, &path, &target_path)?;
+            Ok(bytes)
+        });
+        match filled {
+            Ok(bytes) => Ok(Done::Staged(Box::new(StagedItem {
+                item: item.clone(),
+                stat,
+                stage: stage(to),
+                bytes,
+                warnings: warnings.0,
+            }))),
+            Err(error) => {
+                withdraw(self.copying, &stage(to));
+                Err(error)
+            }
+        }
+    }
+
+    /// Where barriers go file by file, the file is made durable at once, on this thread.
+    fn sync_each(&self, file: &OwnedFd, from: &std::path::Path, to: &std::path::Path) -> Result<()> {
+        let barrier = &self.copying.barrier;
+        if barrier.durability() != Durability::Each || self.context.sync == SyncMode::None {
+            return Ok(());
+        }
+        match barrier.sync_files([file]) {
+            // The batch's own barrier makes the proof.
+            Ok(durable) => {
+                drop(durable);
+                Ok(())
+            }
+            Err(source) => Err(Box::new(MoveError::NotDurable { from: from.to_owned(), to: to.to_owned(), source })),
+        }
+    }
+
+    /// What can be known to fail, or to be unnecessary, before anything is copied.
+    fn before_copying(&self, item: &Item, stat: &Stat, earlier: &[StagedItem]) -> Result<Option<Done>> {
+        if stat.links > 1 {
+            if !item.gathered {
+                return Ok(Some(Done::Linked(stat.id, stat.links)));
+            }
+            if let Some(index) = earlier.iter().position(|other| other.stat.id == stat.id) {
+                return self.link(item, stat, index, earlier).map(Some);
+            }
+        }
+        if let Err(source) = self.from.can_remove(stat) {
+            return Err(Box::new(MoveError::Remove { path: self.from.path(&item.name), source }));
+        }
+        if stat.size >= WORTH_A_LOOK
+            && self.context.policy == Policy::Skip
+            && Stat::at(&self.target.place.dir, item.target_name()).is_ok()
+        {
+            return Ok(Some(Done::Settled(Outcome::Skipped)));
+        }
+        if stat.size >= WORTH_A_LOOK && self.context.policy == Policy::Overwrite {
+            // Only for its refusals; publishing asks again.
+            self.target.judge(self.context, self.from, item, stat)?;
+        }
+        Ok(None)
+    }
+
+    /// Stages one more name for a file that `earlier[index]` has staged.
+    fn link(&self, item: &Item, stat: &Stat, index: usize, earlier: &[StagedItem]) -> Result<Done> {
+        let stage = match &earlier[index].stage {
+            Stage::Named(first, _) => {
+                let name = self.copying.stage_dir.fresh_name('s');
+                let dir = self.copying.stage_dir.dir();
+                crate::sys::link(dir, first, dir, &name).map_err(|error| self.cannot_create(item, error))?;
+                Stage::Named(name, None)
+            }
+            _ => Stage::Link(index),
+        };
+        Ok(Done::Staged(Box::new(StagedItem {
+            item: item.clone(),
+            stat: *stat,
+            stage,
+            bytes: 0,
+            warnings: Vec::new(),
+        })))
+    }
+
+    /// Makes the file that is filled: without a name if that works here, else under a hidden one.
+    fn create(&self, item: &Item, stat: &Stat) -> Result<(OwnedFd, Option<Vec<u8>>)> {
+        let dir = self.copying.stage_dir.dir();
+        let mode = creation_mode(stat);
+        if !self.copying.no_unnamed.load(Ordering::Relaxed) {
+            match create_unnamed(dir, mode) {
+                Ok(file) => return Ok((file, None)),
+                Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOSYS | Errno::NOENT) => {
+                    self.copying.no_unnamed.store(true, Ordering::Relaxed);
+                }
+                Err(error) => return Err(self.cannot_create(item, error)),
+            }
+        }
+        let name = self.copying.stage_dir.fresh_name('s');
+        let file = create_named(dir, &name, mode).map_err(|error| self.cannot_create(item, error))?;
+        Ok((file, Some(name)))
+    }
+
+    fn cannot_create(&self, item: &Item, source: Errno) -> Box<MoveError> {
+        Box::new(MoveError::Create { what: "regular file", path: self.target.path(item), source })
+    }
+
+    fn fill(
+        &self,
+        from: &OwnedFd,
+        to: &OwnedFd,
+        stat: &Stat,
+        path: &std::path::Path,
+        target_path: &std::path::Path,
+    ) -> Result<u64> {
+        copy_content(self.context, self.route, from, to, stat)
+            .map_err(|error| Box::new(content_error(error, path, target_path)))
+    }
+
+    fn special(&self, item: &Item, stat: Stat, earlier: &[StagedItem]) -> Result<Done> {
+        if let Some(done) = self.before_copying(item, &stat, earlier)? {
+            return Ok(done);
+        }
+        let (path, target_path) = (self.from.path(&item.name), self.target.path(item));
+        let name = self.copying.stage_dir.fresh_name('s');
+        let to = (self.copying.stage_dir.dir(), &name[..]);
+        let mut warnings = Warnings::default();
+        let paths = (&*path, &*target_path);
+        match stage_special(self.copying, (&self.from.dir, &item.name), &stat, to, paths, &mut warnings) {
+            Ok(()) => {
+                let stage = Stage::Named(name, None);
+                let warnings = warnings.0;
+                Ok(Done::Staged(Box::new(StagedItem { item: item.clone(), stat, stage, bytes: 0, warnings })))
+            }
+            Err(error) => {
+                withdraw(self.copying, &Stage::Named(name, None));
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Puts what copying said into mv's words.
+pub(super) fn content_error(error: ContentError, from: &std::path::Path, to: &std::path::Path) -> MoveError {
+    match error {
+        ContentError::Read(source) => MoveError::Read { path: from.to_owned(), source },
+        ContentError::Write(source) => MoveError::Write { path: to.to_owned(), source },
+        ContentError::Changed => MoveError::ChangedWhileRead { path: from.to_owned() },
+        ContentError::Stopped => MoveError::NotReached { path: from.to_owned() },
+    }
+}
+
+/// Takes back what was staged. An unnamed file vanishes with its descriptor.
+pub(super) fn withdraw(copying: &Copying, stage: &Stage) {
+    if let Stage::Named(name, _) = stage {
+        // Should this fail, the next run clears the stage directory.
+        unlink(copying.stage_dir.dir(), name).ok();
+    }
+}
+
+impl Staged {
+    /// How many items there are.
+    pub(crate) fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    pub(crate) fn target(&self) -> &Arc<Target> {
+        &self.target
+    }
+
+    /// Writes the intent record, so that the barrier makes it durable along with what it speaks of.
+    fn with_record(mut self, context: &Context, copying: &Copying) -> std::result::Result<Self, Vec<Settled>> {
+        let entries = self.items.iter().map(|one| Intent {
+            parent: one.item.place.as_ref().unwrap_or(&self.source).dir.id(),
+            name: one.item.name.to_vec(),
+            new_name: one.item.new_name.as_deref().map(<[u8]>::to_vec),
+            stamp: Stamp::of(&one.stat),
+        });
+        let entries: Vec<Intent> = entries.collect();
+        let mut parents = vec![(self.source.dir.id(), self.source.dir.absolute_path())];
+        for place in self.items.iter().filter_map(|one| one.item.place.as_ref()) {
+            if parents.iter().all(|(id, _)| *id != place.dir.id()) {
+                parents.push((place.dir.id(), place.dir.absolute_path()));
+            }
+        }
+        let record = Record { parents, entries };
+        let name = copying.stage_dir.fresh_name('r');
+        match record.write(copying.stage_dir.dir(), &name) {
+            Ok(file) => {
+                self.record = Some((name, file));
+                Ok(self)
+            }
+            Err(error) => Err(self.withdraw(context, error)),
+        }
+    }
+
+    /// Gives up on what is staged: sources stay as they are.
+    pub(crate) fn withdraw(self, context: &Context, error: Errno) -> Vec<Settled> {
+        let Self { source, target, items, record } = self;
+        let Ok(copying) = target.copying(context) else { return Vec::new() };
+        if let Some((name, _)) = &record {
+            unlink(copying.stage_dir.dir(), name).ok();
+        }
+        let fail = |one: StagedItem| {
+            withdraw(copying, &one.stage);
+            let from = one.item.place.as_deref().unwrap_or(&source).path(&one.item.name);
+            let error = if error == Errno::CANCELED {
+                MoveError::NotReached { path: from }
+            } else {
+                MoveError::NotDurable { from, to: target.path(&one.item), source: error }
+            };
+            context.settle(&source, &target.place, one.item, Outcome::Failed(Box::new(error)))
+        };
+        items.into_iter().map(fail).collect()
+    }
+
+    /// The files that a barrier file by file has to sync.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &OwnedFd> {
+        let files = self.items.iter().filter_map(|one| match &one.stage {
+            Stage::Unnamed(file) | Stage::Named(_, Some(file)) => Some(file),
+            _ => None,
+        });
+        files.chain(self.record.iter().map(|(_, file)| file))
+    }
+
+    /// Whether each staged file can be synced by its own descriptor.
+    pub(crate) fn has_all_files(&self) -> bool {
+        self.items.iter().all(|one| match &one.stage {
+            Stage::Unnamed(_) | Stage::Link(_) => true,
+            Stage::Named(_, file) => file.is_some() || one.stat.kind != FileKind::Regular,
+        })
+    }
+
+    pub(super) fn publish_one(
+        target: &Target,
+        copying: &Copying,
+        items: &[StagedItem],
+        index: usize,
+    ) -> std::result::Result<bool, Errno> {
+        let one = &items[index];
+        let dir = &target.place.dir;
+        let name = one.item.target_name();
+        let published = match &one.stage {
+            Stage::Named(stage, _) => {
+                return crate::sys::rename_noreplace(copying.stage_dir.dir(), stage, dir, name)
+                    .map(|done| done == crate::sys::NoReplace::Renamed);
+            }
+            Stage::Unnamed(file) => publish_unnamed(file, dir, name),
+            Stage::Link(first) => match &items[*first].stage {
+                Stage::Unnamed(file) => publish_unnamed(file, dir, name),
+                _ => Err(Errno::NOENT),
+            },
+        };
+        match published {
+            Ok(()) => Ok(true),
+            Err(Errno::EXIST) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! A target directory, and what has been learnt about copying into it.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use rustix::io::Errno;
+
+use crate::error::{MoveError, Result};
+use crate::item::{Item, Place, Refusal, Verdict, resolve};
+use crate::sys::{Barrier, FileId, Stat, folds_case};
+
+use super::Context;
+use super::stage_dir::StageDir;
+
+/// A directory that items move into.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) place: Place,
+    folds_case: OnceLock<bool>,
+    /// What this run published here; kept only where names fold.
+    published: Mutex<HashSet<FileId>>,
+    copying: OnceLock<std::result::Result<Copying, Errno>>,
+}
+
+/// What is needed, and what has been learnt, once something is copied into a target directory.
+#[derive(Debug)]
+pub(crate) struct Copying {
+    pub(crate) barrier: Arc<Barrier>,
+    pub(crate) stage_dir: StageDir,
+    /// Unnamed files don't work here.
+    pub(crate) no_unnamed: AtomicBool,
+    /// The owner that a file gets when it is made here.
+    pub(crate) made_owner: OnceLock<(u32, u32)>,
+    routes: Mutex<Vec<(u64, Arc<Route>)>>,
+    warned: Mutex<HashSet<String>>,
+}
+
+/// How content gets from one mount to this target: what was tried and does not work is not tried again.
+#[derive(Debug, Default)]
+pub(crate) struct Route {
+    no_clone: AtomicBool,
+    no_range: AtomicBool,
+}
+
+impl Route {
+    pub(crate) fn may_clone(&self) -> bool {
+        !self.no_clone.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn may_copy_range(&self) -> bool {
+        !self.no_range.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn cannot_clone(&self) {
+        self.no_clone.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn cannot_copy_range(&self) {
+        self.no_range.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Target {
+    pub(crate) fn new(place: Place) -> Self {
+        Self { place, folds_case: OnceLock::new(), published: Mutex::default(), copying: OnceLock::new() }
+    }
+
+    /// Whether two names can be one here.
+    pub(crate) fn folds_case(&self) -> bool {
+        *self.folds_case.get_or_init(|| folds_case(&self.place.dir))
+    }
+
+    /// What copying into this directory needs: made on first use.
+    ///
+    /// # Errors
+    /// The stage directory cannot be made.
+    pub(crate) fn copying(&self, context: &Context) -> std::result::Result<&Copying, Errno> {
+        let made = self.copying.get_or_init(|| {
+            let dir = &self.place.dir;
+            // The barrier comes first: its descriptor must be older than the first write.
+            let barrier = context.barrier(dir);
+            let stage_dir = StageDir::open(dir, &context.token)?;
+            Ok(Copying {
+                barrier,
+                stage_dir,
+                no_unnamed: AtomicBool::new(context.named_stages),
+                made_owner: OnceLock::new(),
+                routes: Mutex::default(),
+                warned: Mutex::default(),
+            })
+        });
+        made.as_ref().map_err(|&error| error)
+    }
+
+    /// Removes the stage directory, if one was made and nothing is left in it.
+    pub(crate) fn close(&self) {
+        if let Some(Ok(copying)) = self.copying.get() {
+            copying.stage_dir.close(&self.place.dir);
+        }
+    }
+
+    /// The path of an item's target, as the user would write it.
+    pub(crate) fn path(&self, item: &Item) -> PathBuf {
+        self.place.path(item.target_name())
+    }
+
+    /// Takes note of what was published, where that is needed to tell it from what was there before.
+    pub(crate) fn note_published(&self, name: &[u8]) {
+        if self.folds_case.get() == Some(&true)
+            && let Ok(stat) = Stat::at(&self.place.dir, name)
+        {
+            self.published.lock().unwrap_or_else(PoisonError::into_inner).insert(stat.id);
+        }
+    }
+
+    /// Whether what stands at the target was put there by another source of this run.
+    fn is_just_created(&self, context: &Context, item: &Item, existing: &Stat) -> bool {
+        if self.published.lock().unwrap_or_else(PoisonError::into_inner).contains(&existing.id) {
+            return true;
+        }
+        // The name's fingerprint was seen before. Were it a chance likeness, the file would be older than the
+        // run: publishing sets the ctime. A clock that was set back meanwhile can only make us refuse.
+        item.rival && existing.ctime >= context.started
+    }
+
+    /// Decides about a target that exists.
+    ///
+    /// # Errors
+    /// The refusal, as the message for the user.
+    pub(crate) fn judge(&self, context: &Context, from: &Place, item: &Item, source: &Stat) -> Result<Verdict> {
+        let existing = match Stat::at(&self.place.dir, item.target_name()) {
+            Ok(existing) => existing,
+            // Gone again: nothing is in the way.
+            Err(Errno::NOENT) => return Ok(Verdict::Replace),
+            Err(source) => return Err(Box::new(MoveError::Stat { path: self.path(item), source })),
+        };
+        let verdict = resolve(context.policy, source, &existing, self.is_just_created(context, item, &existing));
+        let Verdict::Refuse(refusal) = verdict else { return Ok(verdict) };
+        let (from, to) = (from.path(&item.name), self.path(item));
+        Err(Box::new(match refusal {
+            Refusal::SameFile => MoveError::SameFile { from, to },
+            Refusal::JustCreated => MoveError::JustCreated { from, to },
+            Refusal::DirectoryOverFile => MoveError::DirectoryOverFile { from, to },
+            Refusal::FileOverDirectory => MoveError::FileOverDirectory { from, to },
+        }))
+    }
+}
+
+impl Copying {
+    /// How content gets here from the mount `source`.
+    pub(crate) fn route(&self, source: u64) -> Arc<Route> {
+        let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, route)) = routes.iter().find(|(mount, _)| *mount == source) {
+            return Arc::clone(route);
+        }
+        let route = Arc::new(Route::default());
+        routes.push((source, Arc::clone(&route)));
+        route
+    }
+
+    /// Whether this has not been said before about this target.
+    pub(crate) fn is_news(&self, warning: &str) -> bool {
+        self.warned.lock().unwrap_or_else(PoisonError::into_inner).insert(warning.to_owned())
+    }
+}

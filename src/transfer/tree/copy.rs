@@ -1,0 +1,332 @@
+//! The walk: each directory is listed, made in the stage, and its files are copied, by whichever worker is free.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rayon::Scope;
+use rustix::io::Errno;
+
+use crate::error::{MoveError, Result};
+use crate::sys::{
+    Dir, Entry, FileKind, Listing, Stat, create_named, create_private_dir, effective_user, open_regular, unlink,
+};
+use crate::transfer::content::copy_content;
+use crate::transfer::dress::{Made, Warnings, creation_mode, dress};
+use crate::transfer::special::stage_special;
+use crate::transfer::stage::content_error;
+use crate::transfer::stamp::Stamp;
+
+use super::journal::{Frame, Staged};
+use super::links::Claim;
+use super::nodes::Node;
+use super::stage::Tree;
+
+/// So many files of a directory make a piece of work that another worker may take.
+const CHUNK: usize = 128;
+
+/// A directory of the source and its stage, open.
+pub(super) struct Pair<'a> {
+    source: Dir,
+    stage: Dir,
+    open: &'a AtomicUsize,
+}
+
+impl Drop for Pair<'_> {
+    fn drop(&mut self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The walk through one tree.
+#[derive(Clone, Copy)]
+pub(super) struct Walk<'a> {
+    pub(super) tree: &'a Tree<'a>,
+}
+
+impl<'a> Walk<'a> {
+    /// Stages the directory `id`, and spawns the work on what is in it. `parent` is its parent, where descriptors
+    /// allow keeping it open.
+    pub(super) fn directory(self, scope: &Scope<'a>, id: u32, parent: Option<Arc<Pair<'a>>>) {
+        if self.tree.is_over() {
+            return;
+        }
+        if let Err(error) = self.try_directory(scope, id, parent) {
+            self.tree.fail(error);
+        }
+    }
+
+    fn try_directory(self, scope: &Scope<'a>, id: u32, parent: Option<Arc<Pair<'a>>>) -> Result<()> {
+        let pair = Arc::new(self.open(id, parent)?);
+        let open_error = |source| MoveError::Open { path: self.tree.paths(id, b"").0, source };
+        let mut listing = Listing::of(&pair.source).map_err(open_error)?;
+        let mut names = self.tree.known.contains_key(&self.tree.nodes.path(id)).then(Vec::new);
+        loop {
+            let entries =
+                listing.next_chunk().map_err(|source| MoveError::Read { path: self.tree.paths(id, b"").0, source })?;
+            if entries.is_empty() {
+                break;
+            }
+            if let Some(names) = &mut names {
+                names.extend(entries.iter().map(|entry| entry.name.clone()));
+            }
+            self.entries(scope, id, &pair, entries)?;
+        }
+        if let Some(names) = names {
+            self.drop_stale(id, &pair, names)?;
+        }
+        Ok(())
+    }
+
+    /// Sorts what a listing brought into subdirectories and pieces of files.
+    fn entries(self, scope: &Scope<'a>, id: u32, pair: &Arc<Pair<'a>>, entries: Vec<Entry>) -> Result<()> {
+        let mut files = Vec::new();
+        for entry in entries {
+            let kind = match entry.kind {
+                FileKind::Unknown => {
+                    let look = Stat::at(&pair.source, &entry.name);
+                    look.map_err(|source| MoveError::Stat { path: self.tree.paths(id, &entry.name).0, source })?.kind
+                }
+                kind => kind,
+            };
+            if kind == FileKind::Directory {
+                let child = self.tree.add_node(Node { parent: id, name: entry.name, stat: None });
+                // Too many open: the child finds its own way from the root.
+                let roomy = self.tree.open_dirs.load(Ordering::Relaxed) < self.tree.context.open_dirs;
+                let parent = roomy.then(|| Arc::clone(pair));
+                scope.spawn(move |scope| self.directory(scope, child, parent));
+            } else {
+                files.push(Entry { kind, ..entry });
+            }
+        }
+        self.tree.context.counters.known(files.len() as u64);
+        while files.len() > CHUNK {
+            let piece = files.split_off(files.len() - CHUNK);
+            let pair = Arc::clone(pair);
+            scope.spawn(move |_| self.files(id, &pair, piece));
+        }
+        self.files(id, pair, files);
+        Ok(())
+    }
+
+    /// Opens a directory of the source, and makes and opens its stage.
+    fn open(self, id: u32, parent: Option<Arc<Pair<'a>>>) -> Result<Pair<'a>> {
+        let tree = self.tree;
+        let (from, to) = tree.paths(id, b"");
+        let open = |source| MoveError::Open { path: from.clone(), source };
+        let create = |source| MoveError::Create { what: "directory", path: to.clone(), source };
+        let node = tree.nodes.get(id).ok_or_else(|| open(Errno::NOENT))?;
+        let (source, stage) = if id == super::nodes::ROOT {
+            (tree.source.try_clone().map_err(open)?, tree.stage.try_clone().map_err(create)?)
+        } else {
+            let source = match &parent {
+                Some(parent) => parent.source.open_child(&node.name),
+                None => tree.nodes.open(&tree.source, id),
+            };
+            let source = source.map_err(open)?;
+            self.may_be_moved(&source, id)?;
+            let opened;
+            let above = match &parent {
+                Some(parent) => &parent.stage,
+                None => {
+                    opened = tree.nodes.open(&tree.stage, node.parent).map_err(create)?;
+                    &opened
+                }
+            };
+            match create_private_dir(above, &node.name) {
+                Ok(()) => {}
+                // A stage that was taken over.
+                Err(Errno::EXIST) if tree.job.reuse.is_some() => {}
+                Err(error) => return Err(Box::new(create(error))),
+            }
+            let stage = above.open_child(&node.name).map_err(create)?;
+            (source, stage)
+        };
+        if tree.job.reuse.is_some() && stage.stat().mode & 0o700 != 0o700 {
+            // It has its final mode, which keeps us out.
+            stage.readable().and_then(|fd| crate::sys::give_mode(&fd, 0o700)).map_err(create)?;
+        }
+        tree.nodes.set_stat(id, *source.stat());
+        tree.open_dirs.fetch_add(1, Ordering::Relaxed);
+        Ok(Pair { source, stage, open: &tree.open_dirs })
+    }
+
+    /// What would make the tree's move fail after everything was copied.
+    fn may_be_moved(self, dir: &Dir, id: u32) -> Result<()> {
+        let tree = self.tree;
+        let refuse =
+            |error| Box::new(MoveError::Move { from: tree.paths(id, b"").0, to: tree.paths(id, b"").1, source: error });
+        if dir.stat().mount != tree.source.stat().mount {
+            return Err(refuse(Errno::BUSY));
+        }
+        // A bind mount can hide from ".." that the target lies in the source.
+        if dir.id() == tree.job.target.place.dir.id() {
+            let (from, to) = (tree.job.source.path(&tree.job.item.name), tree.job.target.path(&tree.job.item));
+            return Err(Box::new(MoveError::IntoItself { from, to }));
+        }
+        // A directory of our own lets us in once we ask it to.
+        match dir.allows_removal() {
+            Err(Errno::ACCESS) if dir.stat().uid == effective_user() => Ok(()),
+            Err(source @ (Errno::ACCESS | Errno::PERM | Errno::ROFS)) => {
+                Err(Box::new(MoveError::Remove { path: tree.paths(id, b"").0, source }))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Copies some files of a directory, and notes them in the journal.
+    fn files(self, id: u32, pair: &Pair<'_>, entries: Vec<Entry>) {
+        let known = self.tree.known.get(&self.tree.nodes.path(id));
+        let mut staged = Vec::with_capacity(entries.len());
+        for entry in entries {
+            if self.tree.is_over() {
+                break;
+            }
+            match self.file(id, pair, &entry, known.and_then(|known| known.get(&*entry.name))) {
+                Ok(Some(stat)) => {
+                    staged.push(Staged { name: entry.name.into_vec(), stamp: Stamp::of(&stat) });
+                    self.tree.context.counters.moved(1);
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    self.tree.fail(error);
+                    break;
+                }
+            }
+        }
+        if !staged.is_empty() {
+            self.tree.journal.append(&Frame::Files { dir: id, files: staged });
+        }
+        self.tree.checkpoint_if_due();
+    }
+
+    /// Copies one file: what it was, or none if it is to be linked at the end.
+    fn file(self, id: u32, pair: &Pair<'_>, entry: &Entry, known: Option<&Stamp>) -> Result<Option<Stat>> {
+        let tree = self.tree;
+        let (from, to) = tree.paths(id, &entry.name);
+        let stat_error = |source| MoveError::Stat { path: from.clone(), source };
+        let open = if entry.kind == FileKind::Regular {
+            let file = open_regular(&pair.source, &entry.name)
+                .map_err(|source| MoveError::Open { path: from.clone(), source })?;
+            Some(file)
+        } else {
+            None
+        };
+        let stat = match &open {
+            Some(file) => Stat::of(file),
+            None => Stat::at(&pair.source, &entry.name),
+        }
+        .map_err(stat_error)?;
+        if stat.kind != entry.kind {
+            return Err(Box::new(MoveError::ChangedWhileRead { path: from }));
+        }
+        if stat.is_pinned {
+            return Err(Box::new(MoveError::Remove { path: from, source: Errno::PERM }));
+        }
+        if stat.links > 1 {
+            self.note_linked(&stat);
+            if tree.context.links.claim(stat.id) == Claim::LinkLater {
+                tree.late.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((
+                    id,
+                    entry.name.clone(),
+                    stat,
+                ));
+                return Ok(None);
+            }
+        }
+        if !self.is_staged_before(pair, &entry.name, &stat, known) {
+            let copied = self.copy(pair, &entry.name, open.as_ref(), &stat, (&from, &to));
+            tree.bytes.fetch_add(copied?, Ordering::Relaxed);
+        }
+        if stat.links > 1 {
+            tree.context.links.settle_home(&stat, &tree.stage, &tree.nodes, id, &entry.name);
+        }
+        Ok(Some(stat))
+    }
+
+    fn note_linked(self, stat: &Stat) {
+        let mut linked = self.tree.linked.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        linked.insert(stat.id, stat.links);
+    }
+
+    /// Whether the stage that was taken over holds this file: its journal must prove it durable, and the source
+    /// must be what it was then. What else is there under this name is removed.
+    fn is_staged_before(self, pair: &Pair<'_>, name: &[u8], stat: &Stat, known: Option<&Stamp>) -> bool {
+        if self.tree.job.reuse.is_none() {
+            return false;
+        }
+        let Ok(staged) = Stat::at(&pair.stage, name) else { return false };
+        let is_same = known.is_some_and(|stamp| stamp.matches(stat))
+            && staged.kind == stat.kind
+            && (staged.size == stat.size || stat.kind != FileKind::Regular);
+        if !is_same {
+            // Should this fail, creating the file will say so.
+            unlink(&pair.stage, name).ok();
+        }
+        is_same
+    }
+
+    /// Copies one file, whatever kind it is. Returns its bytes.
+    pub(super) fn copy(
+        self,
+        pair: &Pair<'_>,
+        name: &[u8],
+        open: Option<&OwnedFd>,
+        stat: &Stat,
+        (from, to): (&std::path::Path, &std::path::Path),
+    ) -> Result<u64> {
+        let tree = self.tree;
+        let mut warnings = Warnings::default();
+        let bytes = if let Some(file) = open {
+            let create = |source| MoveError::Create { what: "regular file", path: to.to_owned(), source };
+            let made = create_named(&pair.stage, name, creation_mode(stat)).map_err(create)?;
+            let bytes = copy_content(tree.context, &tree.route, file, &made, stat)
+                .map_err(|error| content_error(error, from, to))?;
+            dress(tree.copying, file, &made, stat, Made::File, to, &mut warnings)?;
+            if tree.syncs_each() {
+                tree.copying.barrier.sync_files([&made]).map(drop).map_err(|error| tree.not_durable(error))?;
+            }
+            bytes
+        } else {
+            let (source, stage) = ((&pair.source, name), (&pair.stage, name));
+            stage_special(tree.copying, source, stat, stage, (from, to), &mut warnings)?;
+            0
+        };
+        tree.warnings.lock().unwrap_or_else(std::sync::PoisonError::into_inner).extend(warnings.0);
+        Ok(bytes)
+    }
+
+    /// In a stage that was taken over: removes what the source no longer has.
+    fn drop_stale(self, id: u32, pair: &Pair<'_>, mut names: Vec<Box<[u8]>>) -> Result<()> {
+        names.sort_unstable();
+        let create = |source| MoveError::Create { what: "directory", path: self.tree.paths(id, b"").1, source };
+        for entry in Listing::all(&pair.stage).map_err(create)? {
+            if names.binary_search(&entry.name).is_ok() {
+                continue;
+            }
+            let stage_dir = &self.tree.copying.stage_dir;
+            let fresh = stage_dir.fresh_name('d');
+            crate::sys::rename_replacing(&pair.stage, &entry.name, stage_dir.dir(), &fresh).map_err(create)?;
+            super::clear_tree(stage_dir.dir(), &fresh, || stage_dir.fresh_name('d')).map_err(create)?;
+        }
+        Ok(())
+    }
+
+    /// Opens a directory and its stage once more, for what is left to do at the end.
+    pub(super) fn reopen(self, id: u32) -> std::result::Result<Pair<'a>, Errno> {
+        let source = self.tree.nodes.open(&self.tree.source, id)?;
+        let stage = self.tree.nodes.open(&self.tree.stage, id)?;
+        self.tree.open_dirs.fetch_add(1, Ordering::Relaxed);
+        Ok(Pair { source, stage, open: &self.tree.open_dirs })
+    }
+}
+
+impl Pair<'_> {
+    pub(super) fn source(&self) -> &Dir {
+        &self.source
+    }
+
+    pub(super) fn stage(&self) -> &Dir {
+        &self.stage
+    }
+}

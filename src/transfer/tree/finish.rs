@@ -1,0 +1,96 @@
+//! The end of staging: links to files that are staged by now, and the directories' own properties, which the
+//! making of their entries would have spoilt.
+
+use std::sync::PoisonError;
+
+use rustix::io::Errno;
+
+use crate::error::{MoveError, Result};
+use crate::sys::{FileKind, Stat, open_regular, unlink};
+use crate::transfer::dress::{Made, Warnings, dress};
+use crate::transfer::stamp::Stamp;
+
+use super::copy::{Pair, Walk};
+use super::journal::{Frame, Staged};
+use super::stage::Tree;
+
+/// Links the names of files of which another name was staged first.
+pub(super) fn link_late(tree: &Tree<'_>) -> Result<()> {
+    let mut late = std::mem::take(&mut *tree.late.lock().unwrap_or_else(PoisonError::into_inner));
+    // Directory by directory, so that each is opened once.
+    late.sort_unstable_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+    for group in late.chunk_by(|a, b| a.0 == b.0) {
+        let dir = group[0].0;
+        let walk = Walk { tree };
+        let pair = walk.reopen(dir).map_err(|source| MoveError::Open { path: tree.paths(dir, b"").0, source })?;
+        let mut staged = Vec::with_capacity(group.len());
+        for (_, name, stat) in group {
+            if tree.is_over() {
+                return Err(Box::new(MoveError::NotReached { path: tree.paths(dir, name).0 }));
+            }
+            link_one(tree, &pair, dir, name, stat)?;
+            tree.context.counters.moved(1);
+            staged.push(Staged { name: name.to_vec(), stamp: Stamp::of(stat) });
+        }
+        tree.journal.append(&Frame::Files { dir, files: staged });
+    }
+    Ok(())
+}
+
+fn link_one(tree: &Tree<'_>, pair: &Pair<'_>, dir: u32, name: &[u8], stat: &Stat) -> Result<()> {
+    let (from, to) = tree.paths(dir, name);
+    let mut linked = tree.context.links.link(stat, pair.stage(), name);
+    if linked == Err(Errno::EXIST) && tree.job.reuse.is_some() {
+        // From the run whose stage this was: is it the right link already? Making it anew is sure.
+        unlink(pair.stage(), name).map_err(|source| MoveError::Create {
+            what: "regular file",
+            path: to.clone(),
+            source,
+        })?;
+        linked = tree.context.links.link(stat, pair.stage(), name);
+    }
+    match linked {
+        Ok(()) => Ok(()),
+        // The first name's tree was given up, or the file system has no more links to give: a copy, then.
+        Err(Errno::NOENT | Errno::MLINK | Errno::PERM | Errno::OPNOTSUPP) => {
+            let open = if stat.kind == FileKind::Regular {
+                let file = open_regular(pair.source(), name)
+                    .map_err(|source| MoveError::Open { path: from.clone(), source })?;
+                if !Stat::of(&file).is_ok_and(|now| now.id == stat.id) {
+                    return Err(Box::new(MoveError::ChangedWhileRead { path: from }));
+                }
+                Some(file)
+            } else {
+                None
+            };
+            Walk { tree }.copy(pair, name, open.as_ref(), stat, (&from, &to)).map(drop)
+        }
+        Err(source) => Err(Box::new(MoveError::Create { what: "regular file", path: to, source })),
+    }
+}
+
+/// Gives every staged directory its owner, attributes, mode and times, children before parents.
+pub(super) fn dress_directories(tree: &Tree<'_>) -> Result<()> {
+    for id in (0..tree.nodes.len()).rev() {
+        if tree.context.stop.is_interrupted() {
+            return Err(Box::new(MoveError::NotReached { path: tree.paths(id, b"").0 }));
+        }
+        let (from, to) = tree.paths(id, b"");
+        let open = |source| MoveError::Open { path: from.clone(), source };
+        let create = |source| MoveError::Create { what: "directory", path: to.clone(), source };
+        let Some(stat) = tree.nodes.get(id).and_then(|node| node.stat) else { continue };
+        let pair = Walk { tree }.reopen(id).map_err(open)?;
+        if pair.source().id() != stat.id {
+            return Err(Box::new(MoveError::ChangedWhileRead { path: from }));
+        }
+        let source = pair.source().readable().map_err(open)?;
+        let stage = pair.stage().readable().map_err(create)?;
+        let mut warnings = Warnings::default();
+        dress(tree.copying, &source, &stage, &stat, Made::Dir, &to, &mut warnings)?;
+        tree.warnings.lock().unwrap_or_else(PoisonError::into_inner).extend(warnings.0);
+        if tree.syncs_each() {
+            tree.copying.barrier.sync_files([&stage]).map(drop).map_err(|error| tree.not_durable(error))?;
+        }
+    }
+    Ok(())
+}

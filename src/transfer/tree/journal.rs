@@ -1,0 +1,250 @@
+//! The journal of a tree: what was staged, and how much of that is known to be durable.
+//!
+//! A file of frames, written in the order in which things happen. Retiring goes by it, so that memory does not
+//! grow with the tree, and a later run goes by it, too: equal size and time of a staged file prove nothing.
+
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::sync::{Mutex, PoisonError};
+
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+
+use crate::sys::{Dir, FileId, append_all, create_named, unlink};
+use crate::transfer::record::{frame, read_all, unframe};
+use crate::transfer::stamp::Stamp;
+
+use super::nodes::{Node, Nodes};
+
+/// So much is collected before it is written.
+const FLUSH: usize = 64 << 10;
+
+/// What the journal is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Header {
+    /// The source's parent directory, and its path when the journal was begun.
+    pub(crate) parent: FileId,
+    pub(crate) parent_path: Vec<u8>,
+    pub(crate) name: Vec<u8>,
+    /// The source directory itself.
+    pub(crate) source: FileId,
+    /// The target's name in the target directory.
+    pub(crate) target_name: Vec<u8>,
+    /// The stage's root: the target, once it is published.
+    pub(crate) stage_root: FileId,
+    /// The stage's name in the stage directory.
+    pub(crate) stage: Vec<u8>,
+    /// The source's name while it is being removed.
+    pub(crate) hidden: Vec<u8>,
+}
+
+/// A staged file (of any kind but directories).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Staged {
+    pub(super) name: Vec<u8>,
+    pub(super) stamp: Stamp,
+}
+
+/// One step of the tree's history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Frame {
+    Header(Header),
+    /// A directory, before anything in it.
+    Dir {
+        id: u32,
+        parent: u32,
+        name: Vec<u8>,
+    },
+    /// Files that were staged.
+    Files {
+        dir: u32,
+        files: Vec<Staged>,
+    },
+    /// Everything before this offset of the journal is durable.
+    Proven {
+        before: u64,
+    },
+    /// Files that an earlier run has staged and proven durable, in the directory with this path.
+    Known {
+        dir: Vec<u8>,
+        files: Vec<Staged>,
+    },
+}
+
+/// What is known to be durable in a stage: by directory path, by name.
+pub(crate) type Known = HashMap<Vec<u8>, HashMap<Vec<u8>, Stamp>>;
+
+/// A journal being written.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    name: Vec<u8>,
+    file: OwnedFd,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    buffer: Vec<u8>,
+    /// The first error: a journal with a gap must not be gone on with.
+    failed: Option<Errno>,
+    /// Bytes that have been written.
+    written: u64,
+}
+
+impl Journal {
+    /// Begins a journal; `known` is what a taken-over stage holds.
+    pub(super) fn create(dir: &Dir, name: Vec<u8>, header: Header, known: &Known) -> Result<Self, Errno> {
+        let file = create_named(dir, &name, 0o600)?;
+        let journal = Self { name, file, state: Mutex::default() };
+        journal.append(&Frame::Header(header));
+        for (dir, files) in known {
+            let files = files.iter().map(|(name, stamp)| Staged { name: name.clone(), stamp: *stamp }).collect();
+            journal.append(&Frame::Known { dir: dir.clone(), files });
+        }
+        let before = journal.flush()?;
+        journal.append(&Frame::Proven { before });
+        journal.flush()?;
+        Ok(journal)
+    }
+
+    /// Adds a step. An error shows at the next [`Self::flush`].
+    pub(super) fn append(&self, step: &Frame) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        frame(step, &mut state.buffer);
+        if state.buffer.len() >= FLUSH {
+            state.write(&self.file);
+        }
+    }
+
+    /// Writes out what was added. Returns the journal's length, bytes.
+    pub(super) fn flush(&self) -> Result<u64, Errno> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.write(&self.file);
+        match state.failed {
+            Some(error) => Err(error),
+            None => Ok(state.written),
+        }
+    }
+
+    /// For a barrier file by file.
+    pub(super) fn file(&self) -> &OwnedFd {
+        &self.file
+    }
+
+    /// Ends writing. Returns the journal's name.
+    pub(super) fn close(self) -> Vec<u8> {
+        self.name
+    }
+
+    /// Removes the journal: the tree's move is over.
+    pub(super) fn remove(self, dir: &Dir) {
+        // One that stays is read by the next run, which finds everything done.
+        unlink(dir, &self.name).ok();
+    }
+}
+
+impl State {
+    fn write(&mut self, file: &OwnedFd) {
+        if self.failed.is_none() {
+            match append_all(file, &self.buffer) {
+                Ok(()) => self.written += self.buffer.len() as u64,
+                Err(error) => self.failed = Some(error),
+            }
+        }
+        self.buffer.clear();
+    }
+}
+
+/// A journal read back.
+#[derive(Debug)]
+pub(crate) struct TreeRecord {
+    pub(crate) header: Header,
+    pub(super) nodes: Nodes,
+    pub(super) files: Vec<(u32, Vec<Staged>)>,
+    pub(super) known: Known,
+}
+
+impl TreeRecord {
+    /// Reads the journal `name`: none if it has no whole header.
+    pub(crate) fn read(dir: &Dir, name: &[u8]) -> Option<Self> {
+        let bytes = read_all(dir, name)?;
+        let mut rest = &bytes[..];
+        let Frame::Header(header) = unframe(&mut rest)? else { return None };
+        let mut nodes: Vec<Node> = Vec::new();
+        let mut files: Vec<(u64, u32, Vec<Staged>)> = Vec::new();
+        let mut known = Known::new();
+        let mut proven = 0;
+        loop {
+            let at = (bytes.len() - rest.len()) as u64;
+            match unframe(&mut rest) {
+                Some(Frame::Dir { id, parent, name }) if id as usize == nodes.len() => {
+                    nodes.push(Node { parent, name: name.into(), stat: None });
+                }
+                Some(Frame::Files { dir, files: staged }) => files.push((at, dir, staged)),
+                Some(Frame::Proven { before }) => proven = before,
+                Some(Frame::Known { dir, files }) => {
+                    known.entry(dir).or_default().extend(files.into_iter().map(|file| (file.name, file.stamp)));
+                }
+                // The end, or where it was cut off.
+                _ => break,
+            }
+        }
+        let nodes = Nodes::from_list(nodes);
+        for (_, dir, staged) in files.iter().filter(|(at, ..)| *at < proven) {
+            let known = known.entry(nodes.path(*dir)).or_default();
+            known.extend(staged.iter().map(|file| (file.name.clone(), file.stamp)));
+        }
+        let files = files.into_iter().map(|(_, dir, staged)| (dir, staged)).collect();
+        Some(Self { header, nodes, files, known })
+    }
+
+    /// Takes what is proven durable.
+    pub(crate) fn into_known(self) -> Known {
+        self.known
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::{FileKind, Time};
+
+    fn header() -> Header {
+        let id = FileId { dev: 1, ino: 2 };
+        Header {
+            parent: id,
+            parent_path: b"/p".to_vec(),
+            name: b"n".to_vec(),
+            source: id,
+            target_name: b"t".to_vec(),
+            stage_root: id,
+            stage: b"d0".to_vec(),
+            hidden: b".h".to_vec(),
+        }
+    }
+
+    fn staged(name: &str) -> Staged {
+        let time = Time { sec: 1, nsec: 2 };
+        let stamp = Stamp { ino: 1, kind: FileKind::Regular, size: 3, mtime: time, ctime: time, links: 1 };
+        Staged { name: name.into(), stamp }
+    }
+
+    #[test]
+    fn h85_only_what_stands_before_a_barrier_is_known_to_be_durable() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = Dir::open_named(std::os::unix::ffi::OsStrExt::as_bytes(temp.path().as_os_str())).unwrap();
+        let journal = Journal::create(&dir, b"j".to_vec(), header(), &Known::new()).unwrap();
+        journal.append(&Frame::Dir { id: 0, parent: 0, name: vec![] });
+        journal.append(&Frame::Files { dir: 0, files: vec![staged("before")] });
+        let before = journal.flush().unwrap();
+        // Staged while the barrier is under way: not covered by it, though written before its proof.
+        journal.append(&Frame::Files { dir: 0, files: vec![staged("meanwhile")] });
+        journal.append(&Frame::Proven { before });
+        journal.append(&Frame::Files { dir: 0, files: vec![staged("after")] });
+        journal.flush().unwrap();
+        let record = TreeRecord::read(&dir, b"j").unwrap();
+        assert_eq!(record.files.len(), 3);
+        let known = record.into_known();
+        assert_eq!(known[&b""[..]].keys().collect::<Vec<_>>(), [&b"before".to_vec()]);
+    }
+}

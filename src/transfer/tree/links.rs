@@ -1,0 +1,92 @@
+//! Where files with several links have been staged, so that their other names become links, too (P7): within a
+//! tree, between the trees of a run, and between trees and single files.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::io::Errno;
+
+use crate::sys::{Dir, FileId, Stat, link};
+
+use super::nodes::Nodes;
+
+/// The place of a staged file: below a stage's root, which stays open through its publishing.
+#[derive(Clone, Debug)]
+struct Home {
+    root: Arc<Dir>,
+    nodes: Arc<Nodes>,
+    dir: u32,
+    name: Box<[u8]>,
+    size: u64,
+}
+
+/// What is known of one file with several links.
+#[derive(Debug)]
+struct Group {
+    /// None while its first name is being copied.
+    home: Option<Home>,
+    /// Names met so far.
+    met: u32,
+}
+
+/// The files with several links that this run has staged in trees.
+#[derive(Debug, Default)]
+pub(crate) struct Links(Mutex<HashMap<FileId, Group>>);
+
+/// What to do with a name of a file that has several.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Claim {
+    /// It is the first: copy it, then call [`Links::settle_home`].
+    Copy,
+    /// Another name is, or will be, staged: link to it at the end.
+    LinkLater,
+}
+
+impl Links {
+    /// Takes note of a name.
+    pub(super) fn claim(&self, file: FileId) -> Claim {
+        let mut groups = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let group = groups.entry(file).or_insert(Group { home: None, met: 0 });
+        group.met += 1;
+        if group.met == 1 { Claim::Copy } else { Claim::LinkLater }
+    }
+
+    /// The first name was staged: others can link to it.
+    pub(super) fn settle_home(&self, file: &Stat, root: &Arc<Dir>, nodes: &Arc<Nodes>, dir: u32, name: &[u8]) {
+        let home = Home { root: Arc::clone(root), nodes: Arc::clone(nodes), dir, name: name.into(), size: file.size };
+        if let Some(group) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get_mut(&file.id) {
+            group.home = Some(home);
+        }
+    }
+
+    /// Makes `new` in `to` one more name of the staged `file`.
+    ///
+    /// # Errors
+    /// ENOENT if it was not staged, or is staged no longer: then it has to be copied.
+    pub(crate) fn link(&self, file: &Stat, to: &Dir, new: &[u8]) -> Result<(), Errno> {
+        let home = {
+            let groups = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            groups.get(&file.id).and_then(|group| group.home.clone()).ok_or(Errno::NOENT)?
+        };
+        let dir = home.nodes.open(&home.root, home.dir)?;
+        // Somebody may have put another file there since it was published.
+        if Stat::at(&dir, &home.name)?.size != home.size || home.size != file.size {
+            return Err(Errno::NOENT);
+        }
+        link(&dir, &home.name, to, new)
+    }
+
+    /// Whether some name of the file has not been met.
+    pub(super) fn is_open(&self, file: FileId, links: u32) -> bool {
+        let groups = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        groups.get(&file).is_some_and(|group| group.met < links)
+    }
+
+    /// Forgets what a stage that was given up held.
+    pub(super) fn forget(&self, root: &Arc<Dir>) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|_, group| group.home.as_ref().is_some_and(|home| !Arc::ptr_eq(&home.root, root)));
+    }
+}

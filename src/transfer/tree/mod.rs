@@ -1,0 +1,59 @@
+//! Directories across devices: each is staged as one tree, published with one rename, and vanishes from its
+//! source with one rename (P8).
+//!
+//! ```text
+//! TreeJob ──stage──► StagedTree ──publish(Durable)──► PublishedTree ──retire(Durable)──► settled
+//! ```
+//!
+//! Trees are walked by descriptor, never by path, so that depth is no limit and nobody can lead the walk
+//! outside. The journal, a file in the stage directory, lists what was staged; retiring goes by it, and so
+//! does the next run if this one is ended.
+
+mod clear;
+mod copy;
+mod finish;
+mod journal;
+mod links;
+mod nodes;
+mod publish;
+mod retire;
+mod stage;
+
+use std::sync::Arc;
+
+use crate::item::{Item, Outcome, Place, Settled};
+
+pub(super) use clear::clear_tree;
+pub(super) use journal::{Known, TreeRecord};
+pub(super) use links::Links;
+pub(crate) use publish::PublishedTree;
+pub(super) use retire::Remains;
+pub(crate) use stage::{StagedTree, stage_tree};
+
+use super::{Context, Target};
+
+/// A directory that has to be copied.
+#[derive(Debug)]
+pub(crate) struct TreeJob {
+    pub(crate) source: Arc<Place>,
+    pub(crate) target: Arc<Target>,
+    pub(crate) item: Item,
+    /// What an ended run staged of it.
+    pub(crate) reuse: Option<Reuse>,
+}
+
+impl TreeJob {
+    /// Ends the job.
+    fn settle(self, context: &Context, outcome: Outcome) -> Settled {
+        Settled { is_tree: true, ..context.settle(&self.source, &self.target.place, self.item, outcome) }
+    }
+}
+
+/// A stage that an ended run left, taken over.
+#[derive(Debug)]
+pub(crate) struct Reuse {
+    /// Its name in this run's stage directory.
+    pub(super) stage: Vec<u8>,
+    /// What its journal proves durable.
+    pub(super) known: Known,
+}

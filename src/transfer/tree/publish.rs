@@ -1,0 +1,109 @@
+//! Publishing a durable tree: one rename.
+
+use std::sync::Arc;
+
+use rustix::io::Errno;
+
+use crate::error::MoveError;
+use crate::item::{Outcome, Settled, Verdict};
+use crate::sys::{Durable, NoReplace, Stat, rename_noreplace, rename_replacing};
+use crate::transfer::{Context, Target};
+
+use super::TreeJob;
+use super::journal::{Header, Journal, TreeRecord};
+use super::stage::StagedTree;
+
+/// A tree whose target is there, but whose name may not be durable.
+#[derive(Debug)]
+pub(crate) struct PublishedTree {
+    pub(super) job: TreeJob,
+    pub(super) header: Header,
+    /// The journal's name in its stage directory.
+    pub(super) journal: Vec<u8>,
+    pub(super) bytes: u64,
+    pub(super) warnings: Vec<String>,
+    pub(super) has_open_links: bool,
+}
+
+impl StagedTree {
+    /// Publishes the tree. Takes the proof that all of it is durable.
+    ///
+    /// # Errors
+    /// The settled item, if that is its end.
+    pub(crate) fn publish(self, context: &Context, durable: Durable) -> Result<PublishedTree, Box<Settled>> {
+        drop(durable);
+        match self.try_publish(context) {
+            Ok(true) => {}
+            Ok(false) => {
+                let settled = self.abandon(context, Box::new(MoveError::NotReached { path: Default::default() }));
+                return Err(Box::new(Settled { outcome: Outcome::Skipped, ..settled }));
+            }
+            Err(error) => return Err(Box::new(self.abandon(context, error))),
+        }
+        let Self { job, header, journal, bytes, warnings, has_open_links, .. } = self;
+        job.target.note_published(job.item.target_name());
+        Ok(PublishedTree { job, header, journal: Journal::close(journal), bytes, warnings, has_open_links })
+    }
+
+    /// Whether it was published; false if the policy leaves an existing target alone.
+    fn try_publish(&self, context: &Context) -> crate::error::Result<bool> {
+        let Self { job, header, .. } = self;
+        let to = || job.target.path(&job.item);
+        let create = |source| MoveError::Create { what: "directory", path: to(), source };
+        let copying = job.target.copying(context).map_err(create)?;
+        let (room, dir, name) = (copying.stage_dir.dir(), &job.target.place.dir, job.item.target_name());
+        match rename_noreplace(room, &header.stage, dir, name).map_err(create)? {
+            NoReplace::Renamed => return Ok(true),
+            NoReplace::Exists => {}
+        }
+        if job.target.judge(context, &job.source, &job.item, &self.source)? == Verdict::Skip {
+            return Ok(false);
+        }
+        // The kernel replaces an empty directory, and nothing else.
+        rename_replacing(room, &header.stage, dir, name)
+            .map_err(|source| MoveError::Overwrite { path: to(), source })?;
+        Ok(true)
+    }
+}
+
+impl PublishedTree {
+    /// The target directory.
+    pub(crate) fn target(&self) -> &Arc<Target> {
+        &self.job.target
+    }
+
+    /// Whether the source must stay until the other trees of the run are published, because they have links to
+    /// its files: a run that is ended in between could not link them any more.
+    pub(crate) fn has_open_links(&self) -> bool {
+        self.has_open_links
+    }
+
+    /// A tree that an ended run has published, if it is still what that run published.
+    pub(in crate::transfer) fn taken_over(
+        job: TreeJob,
+        record: &TreeRecord,
+        journal: Vec<u8>,
+    ) -> Result<Self, TreeJob> {
+        let published = Stat::at(&job.target.place.dir, &record.header.target_name);
+        if published.is_ok_and(|stat| stat.id == record.header.stage_root) {
+            let header = record.header.clone();
+            return Ok(Self { job, header, journal, bytes: 0, warnings: Vec::new(), has_open_links: false });
+        }
+        Err(job)
+    }
+
+    /// Keeps the source, because the target's name could not be made durable.
+    pub(crate) fn keep(self, context: &Context, error: Errno) -> Settled {
+        let Self { job, .. } = self;
+        let (from, to) = (job.source.path(&job.item.name), job.target.path(&job.item));
+        let failure = Box::new(MoveError::NotDurable { from, to, source: error });
+        job.settle(context, Outcome::Failed(failure))
+    }
+}
+
+impl PublishedTree {
+    /// Why retiring cannot even begin.
+    pub(in crate::transfer) fn cannot_go_on(&self, source: Errno) -> Box<MoveError> {
+        Box::new(MoveError::Remove { path: self.job.source.path(&self.job.item.name), source })
+    }
+}

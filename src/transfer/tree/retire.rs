@@ -1,0 +1,176 @@
+//! Retiring a tree's source: it vanishes with one rename, then what the journal lists is removed, and only that.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rayon::prelude::*;
+use rustix::io::Errno;
+
+use crate::error::MoveError;
+use crate::item::{Outcome, Settled};
+use crate::sys::{Dir, Durable, NoReplace, Stat, effective_user, give_mode, rename_noreplace, unlink, unlink_dir};
+use crate::transfer::Context;
+
+use super::journal::{Header, TreeRecord};
+use super::publish::PublishedTree;
+
+/// The source of a published tree, being removed.
+pub(crate) struct Remains<'a> {
+    /// The source's parent directory.
+    parent: &'a Dir,
+    record: &'a TreeRecord,
+}
+
+/// What was left of a source.
+pub(crate) enum Left {
+    Nothing,
+    /// Something that was not copied, or not as it is now: under this name.
+    Something(Vec<u8>),
+}
+
+impl PublishedTree {
+    /// Removes the source. Takes the proof that the target's name is durable.
+    pub(crate) fn retire(self, context: &Context, durable: Durable) -> Settled {
+        drop(durable);
+        let Self { job, header, journal, bytes, warnings, .. } = self;
+        let from = job.source.path(&job.item.name);
+        let outcome = match job.target.copying(context) {
+            Ok(copying) => {
+                let room = copying.stage_dir.dir();
+                match TreeRecord::read(room, &journal) {
+                    Some(record) => {
+                        let outcome = retire_source(&job.source.dir, &record, &header);
+                        // One that stays is read by the next run, which finds everything done.
+                        unlink(room, &journal).ok();
+                        outcome.map_err(|error| match error {
+                            Failure::Remove(source) => MoveError::Remove { path: from.clone(), source },
+                            Failure::Changed => {
+                                MoveError::Changed { from: from.clone(), to: job.target.path(&job.item) }
+                            }
+                            Failure::Left(name) => {
+                                MoveError::LeftBehind { from: from.clone(), kept: job.source.path(&name) }
+                            }
+                        })
+                    }
+                    None => Err(MoveError::Remove { path: from, source: Errno::IO }),
+                }
+            }
+            Err(source) => Err(MoveError::Remove { path: from, source }),
+        };
+        let outcome = match outcome {
+            Ok(()) => Outcome::Copied { bytes },
+            Err(error) => Outcome::Failed(Box::new(error)),
+        };
+        Settled { warnings, ..job.settle(context, outcome) }
+    }
+}
+
+enum Failure {
+    Remove(Errno),
+    Changed,
+    Left(Vec<u8>),
+}
+
+fn retire_source(parent: &Dir, record: &TreeRecord, header: &Header) -> Result<(), Failure> {
+    let remains = Remains { parent, record };
+    match Stat::at(parent, &header.name) {
+        Ok(stat) if stat.id == header.source => {
+            match rename_noreplace(parent, &header.name, parent, &header.hidden).map_err(Failure::Remove)? {
+                NoReplace::Renamed => {}
+                NoReplace::Exists => return Err(Failure::Remove(Errno::EXIST)),
+            }
+        }
+        // An ended run has hidden it already; the old name may have been taken again.
+        _ if remains.is_hidden() => {}
+        Ok(_) => return Err(Failure::Changed),
+        Err(error) => return Err(Failure::Remove(error)),
+    }
+    match remains.remove().map_err(Failure::Remove)? {
+        Left::Nothing => Ok(()),
+        Left::Something(name) => Err(Failure::Left(name)),
+    }
+}
+
+impl<'a> Remains<'a> {
+    /// The remains that `record` speaks of, in `parent`.
+    pub(crate) fn of(parent: &'a Dir, record: &'a TreeRecord) -> Self {
+        Self { parent, record }
+    }
+
+    /// Whether the source is under its hidden name.
+    pub(crate) fn is_hidden(&self) -> bool {
+        Stat::at(self.parent, &self.record.header.hidden).is_ok_and(|stat| stat.id == self.record.header.source)
+    }
+
+    /// Removes the hidden source, as far as it is what was copied. What is left goes back to its old name, if
+    /// that is free.
+    pub(crate) fn remove(&self) -> Result<Left, Errno> {
+        let Header { name, hidden, source, .. } = &self.record.header;
+        let root = self.parent.open_child(hidden)?;
+        if root.id() != *source {
+            return Err(Errno::NOENT);
+        }
+        let has_left = AtomicBool::new(false);
+        self.record.files.par_iter().for_each(|(dir, files)| {
+            if !self.remove_files(&root, *dir, files).is_ok_and(|whole| whole) {
+                has_left.store(true, Ordering::Relaxed);
+            }
+        });
+        for id in (1..self.record.nodes.len()).rev() {
+            if self.remove_dir(&root, id).is_err() {
+                has_left.store(true, Ordering::Relaxed);
+            }
+        }
+        drop(root);
+        match unlink_dir(self.parent, hidden) {
+            Ok(()) => Ok(Left::Nothing),
+            Err(Errno::NOTEMPTY | Errno::EXIST) => match rename_noreplace(self.parent, hidden, self.parent, name) {
+                Ok(NoReplace::Renamed) => Ok(Left::Something(name.clone())),
+                _ => Ok(Left::Something(hidden.clone())),
+            },
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes files of one directory that are what was copied. Whether these were all.
+    fn remove_files(&self, root: &Dir, dir: u32, files: &[super::journal::Staged]) -> Result<bool, Errno> {
+        let here = match self.record.nodes.open(root, dir) {
+            Ok(here) => here,
+            // A run before this one has removed it with everything in it.
+            Err(Errno::NOENT) => return Ok(true),
+            Err(error) => return Err(error),
+        };
+        open_up(&here)?;
+        let mut whole = true;
+        for file in files {
+            match file.stamp.check(&here, &file.name) {
+                Ok(true) => whole &= unlink(&here, &file.name).is_ok(),
+                Err(Errno::NOENT) => {}
+                Ok(false) | Err(_) => whole = false,
+            }
+        }
+        Ok(whole)
+    }
+
+    fn remove_dir(&self, root: &Dir, id: u32) -> Result<(), Errno> {
+        let Some(node) = self.record.nodes.get(id) else { return Ok(()) };
+        let above = match self.record.nodes.open(root, node.parent) {
+            Ok(above) => above,
+            Err(Errno::NOENT) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        open_up(&above)?;
+        match unlink_dir(&above, &node.name) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Lets us remove things from a directory of our own that was read-only.
+fn open_up(dir: &Dir) -> Result<(), Errno> {
+    let stat = dir.stat();
+    if stat.mode & 0o300 == 0o300 || stat.uid != effective_user() || stat.uid == 0 {
+        return Ok(());
+    }
+    dir.readable().and_then(|fd| give_mode(&fd, stat.mode | 0o700))
+}

@@ -1,0 +1,362 @@
+//! Staging a tree: checks first, then the walk, side by side on the pool's workers, then links, then the
+//! directories' own properties from the bottom up.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Instant;
+
+use rustix::io::Errno;
+
+use crate::error::{MoveError, Result};
+use crate::item::{Outcome, Policy, Settled};
+use crate::sys::{Dir, Durability, FileId, Listing, Stat, create_private_dir, is_below};
+use crate::transfer::target::{Copying, Route};
+use crate::transfer::{Context, SyncMode, Target};
+
+use super::copy::Walk;
+use super::journal::{Frame, Header, Journal, Known};
+use super::nodes::{Node, Nodes, ROOT};
+use super::{Reuse, TreeJob, clear_tree, finish};
+
+/// A stage of this size or more is kept when its move is interrupted: copying it again would cost more than the
+/// room it takes. Bytes.
+const WORTH_KEEPING: u64 = 64 << 20;
+
+/// What all workers on one tree share.
+pub(super) struct Tree<'a> {
+    pub(super) context: &'a Context,
+    pub(super) copying: &'a Copying,
+    pub(super) route: Arc<Route>,
+    pub(super) job: &'a TreeJob,
+    /// The source's root, and the stage's.
+    pub(super) source: Dir,
+    pub(super) stage: Arc<Dir>,
+    pub(super) nodes: Arc<Nodes>,
+    pub(super) journal: Journal,
+    pub(super) known: Known,
+    pub(super) bytes: AtomicU64,
+    pub(super) failure: OnceLock<Box<MoveError>>,
+    pub(super) warnings: Mutex<Vec<String>>,
+    /// Names of files of which another name is staged elsewhere.
+    pub(super) late: Mutex<Vec<(u32, Box<[u8]>, Stat)>>,
+    /// Files with several links that were staged, by how many.
+    pub(super) linked: Mutex<HashMap<FileId, u32>>,
+    pub(super) open_dirs: AtomicUsize,
+    pub(super) last_checkpoint: Mutex<(Instant, u64)>,
+}
+
+/// A tree whose content is staged, but not known to be durable.
+#[derive(Debug)]
+pub(crate) struct StagedTree {
+    pub(super) job: TreeJob,
+    pub(super) header: Header,
+    pub(super) journal: Journal,
+    pub(super) root: Arc<Dir>,
+    pub(super) source: Stat,
+    pub(super) bytes: u64,
+    pub(super) warnings: Vec<String>,
+    /// Some of its files have names outside that have not been met.
+    pub(super) has_open_links: bool,
+}
+
+/// Stages a directory as a tree.
+///
+/// # Errors
+/// The settled item, if that is its end already.
+pub(crate) fn stage_tree(context: &Context, job: TreeJob) -> std::result::Result<Box<StagedTree>, Box<Settled>> {
+    let settle = |job: TreeJob, outcome| Box::new(job.settle(context, outcome));
+    let stat = match look_first(context, &job) {
+        Ok(Some(stat)) => stat,
+        Ok(None) => return Err(settle(job, Outcome::Skipped)),
+        Err(error) => return Err(settle(job, Outcome::Failed(error))),
+    };
+    let guard = context.counters.staging(job.target.path(&job.item));
+    let target = Arc::clone(&job.target);
+    let prepared = prepare(context, &target, &job, &stat);
+    let (tree, header) = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => return Err(settle(job, Outcome::Failed(error))),
+    };
+    let result = fill(&tree, &stat);
+    let Tree { stage, journal, bytes, warnings, linked, .. } = tree;
+    drop(guard);
+    let bytes = bytes.into_inner();
+    let linked = linked.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let staged = StagedTree {
+        has_open_links: linked.iter().any(|(&file, &links)| context.links.is_open(file, links)),
+        job,
+        header,
+        journal,
+        root: stage,
+        source: stat,
+        bytes,
+        warnings: warnings.into_inner().unwrap_or_else(PoisonError::into_inner),
+    };
+    match result {
+        Ok(()) => Ok(Box::new(staged)),
+        Err(error) => Err(Box::new(staged.abandon(context, error))),
+    }
+}
+
+/// What can be known before anything is copied. None if the policy leaves source and target alone.
+fn look_first(context: &Context, job: &TreeJob) -> Result<Option<Stat>> {
+    let (from, to) = (|| job.source.path(&job.item.name), || job.target.path(&job.item));
+    let stat = Stat::at(&job.source.dir, &job.item.name).map_err(|source| MoveError::Stat { path: from(), source })?;
+    if stat.is_mount_root {
+        return Err(Box::new(MoveError::Move { from: from(), to: to(), source: Errno::BUSY }));
+    }
+    if is_below(&job.target.place.dir, stat.id).unwrap_or(false) {
+        return Err(Box::new(MoveError::IntoItself { from: from(), to: to() }));
+    }
+    match Stat::at(&job.target.place.dir, job.item.target_name()) {
+        Err(_) => {}
+        Ok(_) if context.policy == Policy::Skip => return Ok(None),
+        Ok(existing) => {
+            job.target.judge(context, &job.source, &job.item, &stat)?;
+            if existing.is_dir() && !is_empty(job) {
+                return Err(Box::new(MoveError::Overwrite { path: to(), source: Errno::NOTEMPTY }));
+            }
+        }
+    }
+    job.source.can_remove(&stat).map_err(|source| MoveError::Remove { path: from(), source })?;
+    Ok(Some(stat))
+}
+
+/// Whether the target is an empty directory, which may be replaced. Publishing decides.
+fn is_empty(job: &TreeJob) -> bool {
+    let listing = job.target.place.dir.open_child(job.item.target_name()).and_then(|dir| Listing::of(&dir));
+    listing.and_then(|mut listing| listing.next_chunk()).map_or(true, |chunk| chunk.is_empty())
+}
+
+/// Makes (or takes over) the stage's root, and begins the journal.
+fn prepare<'a>(context: &'a Context, target: &'a Target, job: &'a TreeJob, stat: &Stat) -> Result<(Tree<'a>, Header)> {
+    let create = |source| MoveError::Create { what: "directory", path: target.path(&job.item), source };
+    let copying = target.copying(context).map_err(create)?;
+    let source = job
+        .source
+        .dir
+        .open_child(&job.item.name)
+        .map_err(|source| MoveError::Open { path: job.source.path(&job.item.name), source })?;
+    if source.id() != stat.id {
+        return Err(Box::new(MoveError::ChangedWhileRead { path: job.source.path(&job.item.name) }));
+    }
+    let room = copying.stage_dir.dir();
+    let name = match &job.reuse {
+        Some(Reuse { stage, .. }) => stage.clone(),
+        None => {
+            let name = copying.stage_dir.fresh_name('d');
+            create_private_dir(room, &name).map_err(create)?;
+            name
+        }
+    };
+    let stage = room.open_child(&name).map_err(create)?;
+    let header = Header {
+        parent: job.source.dir.id(),
+        parent_path: job.source.dir.absolute_path(),
+        name: job.item.name.to_vec(),
+        source: stat.id,
+        target_name: job.item.target_name().to_vec(),
+        stage_root: stage.id(),
+        stage: name,
+        hidden: copying.stage_dir.hidden_source_name(),
+    };
+    let known = job.reuse.as_ref().map(|reuse| reuse.known.clone()).unwrap_or_default();
+    let journal = Journal::create(room, copying.stage_dir.fresh_name('j'), header.clone(), &known).map_err(create)?;
+    let tree = Tree {
+        context,
+        copying,
+        route: copying.route(source.stat().mount),
+        job,
+        source,
+        stage: Arc::new(stage),
+        nodes: Arc::default(),
+        journal,
+        known,
+        bytes: AtomicU64::new(0),
+        failure: OnceLock::new(),
+        warnings: Mutex::default(),
+        late: Mutex::default(),
+        linked: Mutex::default(),
+        open_dirs: AtomicUsize::new(0),
+        last_checkpoint: Mutex::new((Instant::now(), 0)),
+    };
+    Ok((tree, header))
+}
+
+/// Copies everything into the stage.
+fn fill(tree: &Tree<'_>, stat: &Stat) -> Result<()> {
+    let root = Node { parent: ROOT, name: Box::default(), stat: Some(*stat) };
+    tree.add_node(root);
+    rayon::scope(|scope| Walk { tree }.directory(scope, ROOT, None));
+    tree.check()?;
+    finish::link_late(tree)?;
+    finish::dress_directories(tree)?;
+    tree.journal.flush().map_err(|source| tree.write_error(source))?;
+    // The last names are covered by the barrier; where it goes file by file, the journal is one of them.
+    if tree.syncs_each() {
+        tree.copying.barrier.sync_files([tree.journal.file()]).map(drop).map_err(|error| tree.not_durable(error))?;
+        let room = tree.copying.stage_dir.sync_names(&tree.job.target.place.dir, &tree.copying.barrier);
+        room.map(drop).map_err(|error| tree.not_durable(error))?;
+    }
+    Ok(())
+}
+
+impl Tree<'_> {
+    pub(super) fn syncs_each(&self) -> bool {
+        self.copying.barrier.durability() == Durability::Each && self.context.sync == SyncMode::Auto
+    }
+
+    /// Numbers a directory, and notes it in the journal before anything in it can be.
+    pub(super) fn add_node(&self, node: Node) -> u32 {
+        self.nodes.add(node, |id, node| {
+            self.journal.append(&Frame::Dir { id, parent: node.parent, name: node.name.to_vec() });
+        })
+    }
+
+    /// Ends the work on this tree.
+    pub(super) fn fail(&self, error: Box<MoveError>) {
+        // The first failure is the one to report: what comes after it may be its consequence.
+        drop(self.failure.set(error));
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.failure.get().is_some() || self.context.stop.is_set()
+    }
+
+    fn check(&self) -> Result<()> {
+        match self.failure.get() {
+            Some(error) => Err(error.clone()),
+            None if self.context.stop.is_set() => {
+                Err(Box::new(MoveError::NotReached { path: self.job.source.path(&self.job.item.name) }))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The path of a name in the source, and of the same name in the target, for messages.
+    pub(super) fn paths(&self, dir: u32, name: &[u8]) -> (std::path::PathBuf, std::path::PathBuf) {
+        let mut below = self.nodes.path(dir);
+        if !below.is_empty() && !name.is_empty() {
+            below.push(b'/');
+        }
+        below.extend_from_slice(name);
+        let join = |root: &[u8]| {
+            let slash: &[u8] = if below.is_empty() { b"" } else { b"/" };
+            [root, slash, &below].concat()
+        };
+        (
+            self.job.source.path(&join(&self.job.item.name)),
+            self.job.target.place.path(&join(self.job.item.target_name())),
+        )
+    }
+
+    pub(super) fn write_error(&self, source: Errno) -> Box<MoveError> {
+        Box::new(MoveError::Write { path: self.job.target.path(&self.job.item), source })
+    }
+
+    pub(super) fn not_durable(&self, source: Errno) -> Box<MoveError> {
+        let (from, to) = (self.job.source.path(&self.job.item.name), self.job.target.path(&self.job.item));
+        Box::new(MoveError::NotDurable { from, to, source })
+    }
+
+    /// Every few seconds, or gigabytes, of work: makes what is staged durable, and says so in the journal.
+    pub(super) fn checkpoint_if_due(&self) {
+        const SECONDS: u64 = 5;
+        const BYTES: u64 = 1 << 30;
+        // Whoever holds the lock is making a checkpoint, or has just looked.
+        let Ok(mut last) = self.last_checkpoint.try_lock() else { return };
+        let bytes = self.bytes.load(Ordering::Relaxed);
+        if last.0.elapsed().as_secs() < SECONDS && bytes - last.1 < BYTES {
+            return;
+        }
+        if let Err(error) = self.checkpoint() {
+            self.fail(self.not_durable(error));
+        }
+        *last = (Instant::now(), bytes);
+    }
+
+    fn checkpoint(&self) -> std::result::Result<(), Errno> {
+        let barrier = &self.copying.barrier;
+        let before = self.journal.flush()?;
+        match barrier.durability() {
+            _ if self.context.sync == SyncMode::None => return Ok(()),
+            Durability::Whole => drop(barrier.sync_all()?),
+            // Each file was synced when it was staged; what cannot last needs no barrier to be proven.
+            Durability::Each | Durability::Never => {}
+        }
+        self.journal.append(&Frame::Proven { before });
+        self.journal.flush().map(drop)
+    }
+}
+
+impl StagedTree {
+    /// The target directory.
+    pub(crate) fn target(&self) -> &Arc<Target> {
+        &self.job.target
+    }
+
+    /// Gives the tree up: the source stays whole. A stage that holds much work stays for the next run, unless it
+    /// cannot be trusted or the target is full.
+    pub(crate) fn abandon(self, context: &Context, error: Box<MoveError>) -> Settled {
+        let Self { job, header, journal, root, bytes, warnings, .. } = self;
+        context.links.forget(&root);
+        if error.is_fatal() {
+            context.stop.give_up();
+        }
+        let Ok(copying) = job.target.copying(context) else {
+            return job.settle(context, Outcome::Failed(error));
+        };
+        let room = copying.stage_dir.dir();
+        let keeps = bytes >= WORTH_KEEPING && !error.is_fatal() && seal(copying, context, &journal);
+        let mut outcome = error;
+        if keeps {
+            let stage = [&copying.stage_dir.relative_path(), &b"/"[..], &header.stage].concat();
+            let kept = MoveError::Interrupted {
+                from: job.source.path(&job.item.name),
+                stage: job.target.place.path(&stage),
+                bytes,
+            };
+            if matches!(*outcome, MoveError::NotReached { .. }) {
+                outcome = Box::new(kept);
+            } else {
+                let mut settled = job.settle(context, Outcome::Failed(outcome));
+                settled.warnings = warnings;
+                settled.warnings.push(kept.to_string());
+                return settled;
+            }
+        } else {
+            // Should clearing fail, the next run goes on with it.
+            clear_tree(room, &header.stage, || copying.stage_dir.fresh_name('d')).ok();
+            journal.remove(room);
+        }
+        job.settle(context, Outcome::Failed(outcome))
+    }
+}
+
+/// Makes a last checkpoint. Whether the stage can be relied on.
+fn seal(copying: &Copying, context: &Context, journal: &Journal) -> bool {
+    let Ok(before) = journal.flush() else { return false };
+    let synced = match copying.barrier.durability() {
+        _ if context.sync == SyncMode::None => return false,
+        Durability::Whole => copying.barrier.sync_all().map(drop),
+        Durability::Each | Durability::Never => Ok(()),
+    };
+    if synced.is_err() {
+        return false;
+    }
+    journal.append(&Frame::Proven { before });
+    journal.flush().is_ok()
+}
+
+impl StagedTree {
+    /// Gives the tree up because its barrier failed, or because the run is to end.
+    pub(crate) fn give_up(self, context: &Context, error: Errno) -> Settled {
+        let (from, to) = (self.job.source.path(&self.job.item.name), self.job.target.path(&self.job.item));
+        let error = match error {
+            Errno::CANCELED => MoveError::NotReached { path: from },
+            source => MoveError::NotDurable { from, to, source },
+        };
+        self.abandon(context, Box::new(error))
+    }
+}
