@@ -83,7 +83,7 @@ fn move_all(
     let context = Arc::new(Context::new(settings.policy, settings.sync, wants_paths, Arc::clone(counters), stop));
     let destination = resolve_destination(&settings.destination, settings.kind, settings.only.as_deref())?;
     let target = destination.target.place.dir.id();
-    let planner = Planner::new(destination);
+    let planner = Planner::new(destination, context.open_dirs / 2);
     let mut sources = settings.sources;
     sources.skip = Some((target.dev, target.ino));
     let candidates = sources.into_stream();

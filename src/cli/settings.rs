@@ -55,7 +55,7 @@ pub(super) fn from_args(args: impl IntoIterator<Item = OsString>) -> Result<Sett
     };
     match Args::try_parse_from(&args) {
         Ok(args) => resolve(args, program).map_err(|usage| Early::Usage(program, usage)),
-        Err(error) => Err(Early::from_clap(program, error)),
+        Err(error) => Err(Early::from_clap(program, &error)),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 
 /// The signals that end a run.
 pub(super) struct Signals {
@@ -15,6 +15,8 @@ impl Signals {
     /// Begins to watch for them. A signal that the caller has set to be ignored (nohup) stays ignored.
     pub(super) fn watch() -> Self {
         let signals = Self { came: Arc::default(), which: Arc::default() };
+        // Past a file size limit, writing is to fail like any other, not to kill the process (setrlimit(2)).
+        drop(signal_hook::flag::register(SIGXFSZ, Arc::default()));
         let ignored = ignored_signals();
         for signal in [SIGINT, SIGTERM, SIGHUP] {
             if ignored & (1 << (signal - 1)) != 0 {
@@ -45,7 +47,7 @@ impl Signals {
     }
 }
 
-/// The signals that were ignored when the process began, as a bit mask (proc_pid_status(5)).
+/// The signals that were ignored when the process began, as a bit mask (`proc_pid_status(5)`).
 fn ignored_signals() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

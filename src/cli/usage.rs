@@ -33,10 +33,10 @@ pub(super) enum Early {
 }
 
 impl Early {
-    pub(super) fn from_clap(program: &'static str, error: clap::Error) -> Self {
+    pub(super) fn from_clap(program: &'static str, error: &clap::Error) -> Self {
         match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Self::Asked(program, error.render().to_string()),
-            _ => Self::Usage(program, in_mvs_words(&error)),
+            _ => Self::Usage(program, in_mvs_words(error)),
         }
     }
 

@@ -15,12 +15,15 @@ use crate::transfer::{Context, Deferred, Leftovers, PublishedTree, Resumed, Targ
 use super::Pace;
 use super::engine::{Engine, Event};
 use super::groups::Groups;
-use super::order::InOrder;
+use super::tally::Tally;
 use super::work::{Sink, Waiting, work};
 
-/// Items of a batch. Large enough that handing it over costs nothing, small enough that the first targets
-/// appear at once and that all workers have some.
+/// Items of a batch that is copied. Large enough that handing it over costs nothing, small enough that all workers
+/// have some.
 const BATCH: usize = 256;
+
+/// Items of a batch that is renamed: one worker at a time does that, and waking it costs more than a rename.
+const RENAME_BATCH: usize = 2048;
 
 /// Items in flight: what waits for a barrier counts, and holds a descriptor each.
 const IN_FLIGHT: usize = 8192;
@@ -32,7 +35,7 @@ const TREES: usize = 64;
 pub(crate) struct Coordinator<'a> {
     context: Arc<Context>,
     planner: Planner,
-    reporter: &'a mut Reporter,
+    tally: Tally<'a>,
     pace: Pace,
     engine: Option<(Engine, Receiver<Event>)>,
     open: Option<Batch<Target>>,
@@ -44,27 +47,19 @@ pub(crate) struct Coordinator<'a> {
     is_staging_tree: bool,
     /// Trees begun and not settled.
     trees_open: usize,
-    held: Vec<Box<PublishedTree>>,
-    lines: InOrder<Lines>,
-    summary: Summary,
-}
-
-/// What is to be said of one item.
-struct Lines {
-    out: Vec<String>,
-    warnings: Vec<String>,
-    error: Option<Box<MoveError>>,
+    held: Vec<PublishedTree>,
 }
 
 impl<'a> Coordinator<'a> {
     pub(crate) fn new(context: Arc<Context>, mut planner: Planner, reporter: &'a mut Reporter, pace: Pace) -> Self {
         let leftovers = planner.take_leftovers();
+        let tally = Tally::new(Arc::clone(&context), reporter, pace.max_errors);
         // Some descriptors are needed for directories, and two for each file that a worker has at hand.
         let permits = IN_FLIGHT.min((context.open_dirs * 3).saturating_sub(64)).max(BATCH);
         Self {
             context,
             planner,
-            reporter,
+            tally,
             pace,
             engine: None,
             open: None,
@@ -76,8 +71,6 @@ impl<'a> Coordinator<'a> {
             is_staging_tree: false,
             trees_open: 0,
             held: Vec::new(),
-            lines: InOrder::default(),
-            summary: Summary::default(),
         }
     }
 
@@ -89,11 +82,12 @@ impl<'a> Coordinator<'a> {
         let is_only = second.is_none();
         for candidate in first.into_iter().chain(second).chain(candidates) {
             if self.context.stop.is_set() {
+                self.tally.warn("stopped: not all sources were looked at");
                 break;
             }
             match candidate {
                 Ok(candidate) => self.take(candidate, is_only)?,
-                Err(error) => self.finish(None, Outcome::Failed(error), None, Vec::new()),
+                Err(error) => self.tally.finish(None, Outcome::Failed(error), None, Vec::new()),
             }
         }
         self.context.counters.listing_done();
@@ -105,7 +99,7 @@ impl<'a> Coordinator<'a> {
         self.drain()?;
         self.retire_held()?;
         self.close();
-        Ok(self.summary)
+        Ok(self.tally.close())
     }
 
     fn take(&mut self, candidate: Candidate, is_only: bool) -> anyhow::Result<()> {
@@ -123,11 +117,11 @@ impl<'a> Coordinator<'a> {
                 self.drain()
             }
             Planned::MovedBefore { order } => {
-                self.finish(order, Outcome::MovedBefore, None, Vec::new());
+                self.tally.finish(order, Outcome::MovedBefore, None, Vec::new());
                 Ok(())
             }
             Planned::Refused { order, error } => {
-                self.finish(order, Outcome::Failed(error), None, Vec::new());
+                self.tally.finish(order, Outcome::Failed(error), None, Vec::new());
                 Ok(())
             }
             // It was planned as settled.
@@ -144,7 +138,7 @@ impl<'a> Coordinator<'a> {
             match leftovers.resume(&self.context, &source, &target, item) {
                 Resumed::Afresh(back) => item = back,
                 Resumed::Settled(outcome) => {
-                    self.finish(order, outcome, None, Vec::new());
+                    self.tally.finish(order, outcome, None, Vec::new());
                     return Ok(());
                 }
                 Resumed::Tree(job) => {
@@ -164,15 +158,17 @@ impl<'a> Coordinator<'a> {
             self.flush()?;
         }
         let target = Arc::clone(self.planner.target());
-        let open = self.open.get_or_insert_with(|| Batch { source, target, items: Vec::with_capacity(BATCH) });
+        let full = if source.dir.stat().mount == target.place.dir.stat().mount { RENAME_BATCH } else { BATCH };
+        let open = self.open.get_or_insert_with(|| Batch { source, target, items: Vec::new() });
         open.items.push(item);
+        let is_full = open.items.len() >= full;
         if is_only {
-            return self.move_here();
+            self.move_here()
+        } else if is_full {
+            self.flush()
+        } else {
+            Ok(())
         }
-        if self.open.as_ref().is_some_and(|open| open.items.len() >= BATCH) {
-            self.flush()?;
-        }
-        Ok(())
     }
 
     /// Moves the one item on this thread. A directory that must be copied is worth threads all the same.
@@ -199,7 +195,8 @@ impl<'a> Coordinator<'a> {
         let same_mount = batch.source.dir.stat().mount == batch.target.place.dir.stat().mount;
         // Renames between two directories exclude each other in the kernel: a second worker would only wait. The
         // next batch is being collected meanwhile.
-        let permits = if same_mount { 1 } else { self.permits };
+        // Where descriptors are short, one batch at a time has them.
+        let permits = if same_mount || self.context.named_stages { 1 } else { self.permits };
         while self.in_flight > 0 && self.in_flight + batch.items.len() > permits {
             self.wait()?;
         }
@@ -245,7 +242,7 @@ impl<'a> Coordinator<'a> {
                 self.in_flight -= settled.len();
                 for Settled { item, paths, outcome, warnings, is_tree } in settled {
                     self.trees_open -= usize::from(is_tree);
-                    self.finish(item.order, outcome, paths, warnings);
+                    self.tally.finish(item.order, outcome, paths, warnings);
                 }
                 self.begin_tree()?;
             }
@@ -274,12 +271,12 @@ impl<'a> Coordinator<'a> {
             Event::Held(tree) => {
                 self.in_flight -= 1;
                 self.trees_open -= 1;
-                self.held.push(tree);
+                self.held.push(*tree);
             }
             Event::Panicked { items, path } => {
                 self.is_staging_tree = false;
                 self.in_flight -= items.min(self.in_flight);
-                self.finish(None, Outcome::Failed(Box::new(MoveError::Internal { path })), None, Vec::new());
+                self.tally.finish(None, Outcome::Failed(Box::new(MoveError::Internal { path })), None, Vec::new());
             }
         }
         Ok(())
@@ -313,69 +310,15 @@ impl<'a> Coordinator<'a> {
                 }
                 Err(error) => {
                     let settled = tree.keep(&self.context, error);
-                    self.finish(settled.item.order, settled.outcome, settled.paths, settled.warnings);
+                    self.tally.finish(settled.item.order, settled.outcome, settled.paths, settled.warnings);
                 }
             }
         }
         self.drain()
     }
 
-    /// Takes note of how an item ended, and says so when its turn comes.
-    fn finish(
-        &mut self,
-        order: Option<u64>,
-        outcome: Outcome,
-        paths: Option<(std::path::PathBuf, std::path::PathBuf)>,
-        warnings: Vec<String>,
-    ) {
-        let counters = &self.context.counters;
-        let mut lines = Lines { out: Vec::new(), warnings, error: None };
-        match outcome {
-            Outcome::Renamed => {
-                counters.moved(1);
-                self.summary.moved += 1;
-                self.summary.renamed += 1;
-                lines.out.extend(paths.map(|paths| crate::report::renamed(&paths.0, &paths.1)));
-            }
-            Outcome::Copied { bytes } => {
-                counters.moved(1);
-                self.summary.moved += 1;
-                self.summary.copied += 1;
-                self.summary.bytes += bytes;
-                lines.out.extend(paths.into_iter().flat_map(|paths| crate::report::copied(&paths.0, &paths.1)));
-            }
-            Outcome::MovedBefore => {
-                counters.moved(1);
-                self.summary.moved += 1;
-            }
-            Outcome::Skipped => {
-                counters.skipped(1);
-                self.summary.skipped += 1;
-            }
-            Outcome::Failed(error) if matches!(*error, MoveError::NotReached { .. }) => self.summary.not_reached += 1,
-            Outcome::Failed(error) => {
-                counters.failed(1);
-                self.summary.failed += 1;
-                if error.is_fatal() || self.pace.max_errors.is_some_and(|limit| self.summary.failed >= limit) {
-                    self.context.stop.give_up();
-                }
-                lines.error = Some(error);
-            }
-        }
-        self.say(order, lines);
-    }
-
-    fn say(&mut self, order: Option<u64>, lines: Lines) {
-        for lines in self.lines.add(order, lines) {
-            say_now(self.reporter, lines);
-        }
-    }
-
     /// Removes what this run and ended ones have left at the target.
     fn close(&mut self) {
-        for lines in self.lines.rest() {
-            say_now(self.reporter, lines);
-        }
         let target = self.planner.target();
         target.close();
         if let Some(leftovers) = self.leftovers.take()
@@ -383,18 +326,6 @@ impl<'a> Coordinator<'a> {
         {
             leftovers.clear(target);
         }
-    }
-}
-
-fn say_now(reporter: &mut Reporter, lines: Lines) {
-    for line in &lines.out {
-        reporter.line(line);
-    }
-    for warning in &lines.warnings {
-        reporter.warning(warning);
-    }
-    if let Some(error) = &lines.error {
-        reporter.error(error);
     }
 }
 

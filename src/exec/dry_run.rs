@@ -49,7 +49,7 @@ pub(crate) fn dry_run(
 /// What would become of one item; none if it would be skipped.
 fn look(context: &Context, planner: &Planner, source: &Place, item: &Item) -> Result<Option<String>> {
     let target = planner.target();
-    let (from, to) = (source.path(&item.name), target.path(item));
+    let (from, to) = (source.path_of(item), target.path(item));
     let stat = Stat::at(&source.dir, &item.name).map_err(|source| MoveError::Stat { path: from.clone(), source })?;
     if item.only_directory && !stat.is_dir() {
         return Err(Box::new(MoveError::Stat { path: from, source: rustix::io::Errno::NOTDIR }));

@@ -64,13 +64,13 @@ impl Engine {
     /// Hands a batch to a worker.
     pub(super) fn batch(&self, batch: Batch<Target>) {
         let items = batch.items.len();
-        let path = batch.items.first().map(|item| batch.source.path(&item.name)).unwrap_or_default();
+        let path = batch.items.first().map(|item| batch.source.path_of(item)).unwrap_or_default();
         self.shared.spawn(items, path, move |shared| work(&shared.context, batch, shared));
     }
 
     /// Hands a tree to a worker, who may call the others for help.
     pub(super) fn tree(&self, job: TreeJob) {
-        let path = job.source.path(&job.item.name);
+        let path = job.source.path_of(&job.item);
         self.shared.spawn(1, path, move |shared| {
             work_on_tree(&shared.context, job, shared);
             shared.tell(Event::TreeStaged);
@@ -83,7 +83,7 @@ impl Engine {
     }
 
     /// Retires trees, all of which have passed their barriers.
-    pub(super) fn retire(&self, tree: Box<PublishedTree>, durable: crate::sys::Durable) {
+    pub(super) fn retire(&self, tree: PublishedTree, durable: crate::sys::Durable) {
         self.shared.spawn(1, std::path::PathBuf::default(), move |shared| {
             let settled = tree.retire(&shared.context, durable);
             shared.settled(vec![settled]);

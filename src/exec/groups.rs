@@ -37,31 +37,30 @@ impl Groups {
             return None;
         }
         let group = self.0.remove(&file)?;
-        batch(group.target, group.members)
+        group.into_batch()
     }
 
     /// All that is left, in batches that keep each group together.
     pub(super) fn drain(&mut self) -> Vec<Batch<Target>> {
         let mut batches = Vec::new();
-        let mut open: Option<(Arc<Target>, Vec<(Arc<Place>, Item)>)> = None;
+        let mut open: Option<Group> = None;
         for (_, group) in self.0.drain() {
             match &mut open {
-                Some((target, members)) if Arc::ptr_eq(target, &group.target) && members.len() < BATCH => {
-                    members.extend(group.members);
+                Some(open) if Arc::ptr_eq(&open.target, &group.target) && open.members.len() < BATCH => {
+                    open.members.extend(group.members);
                 }
-                _ => {
-                    let full = open.replace((group.target, group.members));
-                    batches.extend(full.and_then(|(target, members)| batch(target, members)));
-                }
+                _ => batches.extend(open.replace(group).and_then(Group::into_batch)),
             }
         }
-        batches.extend(open.and_then(|(target, members)| batch(target, members)));
+        batches.extend(open.and_then(Group::into_batch));
         batches
     }
 }
 
-fn batch(target: Arc<Target>, members: Vec<(Arc<Place>, Item)>) -> Option<Batch<Target>> {
-    let source = Arc::clone(&members.first()?.0);
-    let items = members.into_iter().map(|(place, item)| Item { place: Some(place), gathered: true, ..item });
-    Some(Batch { source, target, items: items.collect() })
+impl Group {
+    fn into_batch(self) -> Option<Batch<Target>> {
+        let source = Arc::clone(&self.members.first()?.0);
+        let items = self.members.into_iter().map(|(place, item)| Item { place: Some(place), gathered: true, ..item });
+        Some(Batch { source, target: self.target, items: items.collect() })
+    }
 }

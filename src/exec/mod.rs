@@ -9,6 +9,7 @@ mod dry_run;
 mod engine;
 mod groups;
 mod order;
+mod tally;
 mod work;
 
 use std::num::NonZeroUsize;

@@ -115,7 +115,11 @@ fn sync_alone(context: &Context, waiting: &Waiting) -> Result<crate::sys::Durabl
     match waiting {
         Waiting::Staged(staged) => {
             drop(copying.stage_dir.sync_names(&target.place.dir, barrier)?);
-            barrier.sync_files(staged.files())
+            // Where every barrier goes file by file, the content was synced when it was staged.
+            match barrier.durability() {
+                Durability::Each => barrier.sync_files(staged.record_file()),
+                Durability::Whole | Durability::Never => barrier.sync_files(staged.files()),
+            }
         }
         // Where everything is synced one by one, the tree's files and directories were when they were staged.
         Waiting::StagedTree(_) if barrier.durability() != Durability::Whole => barrier.sync_files([]),
@@ -144,7 +148,7 @@ pub(super) fn behind_barrier(
         (Waiting::Staged(staged), Ok(durable)) => {
             let (published, settled) = staged.publish(context, durable);
             sink.settled(settled);
-            Some(Waiting::Published(published))
+            published.map(Waiting::Published)
         }
         (Waiting::Staged(staged), Err(error)) => {
             sink.settled(staged.withdraw(context, error));

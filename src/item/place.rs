@@ -9,6 +9,8 @@ use rustix::io::Errno;
 
 use crate::sys::{Dir, Stat, effective_user};
 
+use super::Item;
+
 /// A directory held open, and what its names look like in messages.
 #[derive(Debug)]
 pub(crate) struct Place {
@@ -26,6 +28,12 @@ impl Place {
     /// The path of a name in this place, as the user would write it.
     pub(crate) fn path(&self, name: &[u8]) -> PathBuf {
         path_from([&self.prefix, name].concat())
+    }
+
+    /// The path of a source here, as the user wrote it: with its trailing slash, if it had one.
+    pub(crate) fn path_of(&self, item: &Item) -> PathBuf {
+        let slash: &[u8] = if item.only_directory { b"/" } else { b"" };
+        path_from([&self.prefix, &*item.name, slash].concat())
     }
 
     /// Whether the file that `stat` describes can be removed from here, as far as can be told without trying:

@@ -49,8 +49,9 @@ pub(crate) struct Planner {
 }
 
 impl Planner {
-    pub(crate) fn new(destination: Destination) -> Self {
-        Self { destination, places: Places::default(), names: Names::default(), operands: 0 }
+    /// `open_dirs`: so many directories may be held open for sources to come.
+    pub(crate) fn new(destination: Destination, open_dirs: usize) -> Self {
+        Self { destination, places: Places::new(open_dirs), names: Names::default(), operands: 0 }
     }
 
     /// Where everything goes.

@@ -14,7 +14,7 @@ use crate::sys::Dir;
 
 use super::bloom::Bloom;
 
-/// So many directories are held open for sources to come.
+/// So many directories are held open at most: lists mostly come directory by directory.
 const HELD: usize = 32;
 
 /// How a source lies to those before it.
@@ -28,8 +28,9 @@ pub(super) enum Overlap {
 }
 
 /// The source directories of a run.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Places {
+    most: usize,
     /// The most recently used last.
     held: VecDeque<(Box<[u8]>, usize, Arc<Place>)>,
     state: RandomState,
@@ -42,6 +43,17 @@ pub(super) struct Places {
 }
 
 impl Places {
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            most: most.clamp(1, HELD),
+            held: VecDeque::new(),
+            state: RandomState::new(),
+            sources: Bloom::default(),
+            parents: HashSet::new(),
+            last: None,
+        }
+    }
+
     /// Looks for overlaps of `path`, in the directory `parent` (with its slash), with the sources before it.
     pub(super) fn overlap(&mut self, path: &[u8], parent: &[u8]) -> Overlap {
         if self.last.as_deref() != Some(parent) {
@@ -97,7 +109,7 @@ impl Places {
             Dir::open_named(&path[..trusted])?.open_beneath(start.map_or(b".", |start| &below[start..]))?
         };
         let place = Arc::new(Place::new(dir, path));
-        if self.held.len() >= HELD {
+        if self.held.len() >= self.most {
             self.held.pop_front();
         }
         self.held.push_back((path.into(), trusted, Arc::clone(&place)));

@@ -75,14 +75,23 @@ impl Barrier {
         let mut result = Ok(());
         if self.durability != Durability::Never {
             for dir in dirs {
-                result = result.and(dir.readable().and_then(|fd| match sync_one(&fd) {
-                    // Some file systems (CIFS, FUSE servers) have no fsync for directories; there is no other way.
-                    Err(Errno::INVAL) => Ok(()),
-                    result => result,
-                }));
+                result = result.and(self.sync_dir(dir));
             }
         }
         self.proof(result)
+    }
+
+    fn sync_dir(&self, dir: &Dir) -> Result<(), Errno> {
+        match (dir.readable(), &self.fd) {
+            (Ok(fd), _) => match sync_one(&fd) {
+                // Some file systems (CIFS, FUSE servers) have no fsync for directories; there is no other way.
+                Err(Errno::INVAL) => Ok(()),
+                result => result,
+            },
+            // It may be written, but not read: then everything is synced instead.
+            (Err(Errno::ACCESS), Some(fd)) if self.durability == Durability::Whole => rustix::fs::syncfs(fd),
+            (Err(error), _) => Err(error),
+        }
     }
 
     /// For `--sync none`: the user does not ask for durability.

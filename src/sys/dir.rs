@@ -62,7 +62,7 @@ impl Dir {
     pub(crate) fn absolute_path(&self) -> Vec<u8> {
         use std::os::fd::AsRawFd;
         let link = format!("/proc/self/fd/{}", self.fd.as_raw_fd());
-        rustix::fs::readlink(link, Vec::new()).map(|path| path.into_bytes()).unwrap_or_default()
+        rustix::fs::readlink(link, Vec::new()).map(std::ffi::CString::into_bytes).unwrap_or_default()
     }
 
     /// A readable descriptor of this directory, for listing, locking and syncing.
@@ -112,7 +112,7 @@ pub(crate) fn create_symlink(content: &[u8], dir: &Dir, name: &[u8]) -> Result<(
 
 /// What the symlink `name` holds.
 pub(crate) fn read_link(dir: &Dir, name: &[u8]) -> Result<Vec<u8>, Errno> {
-    rustix::fs::readlinkat(dir.fd(), name, Vec::new()).map(|content| content.into_bytes())
+    rustix::fs::readlinkat(dir.fd(), name, Vec::new()).map(std::ffi::CString::into_bytes)
 }
 
 /// Makes a FIFO, a socket or a device file like the one that `like` describes, for its owner only.

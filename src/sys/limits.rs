@@ -1,6 +1,10 @@
 //! What the process as a whole is given: descriptors, creation mask, identity.
 
+use std::sync::OnceLock;
+
 use rustix::process::{Resource, Rlimit};
+
+use super::Time;
 
 /// Lets files be created with exactly the mode that is asked for. Called once, before any thread starts.
 pub(crate) fn clear_umask() {
@@ -20,9 +24,10 @@ pub(crate) fn descriptor_limit() -> usize {
     usize::try_from(soft).unwrap_or(usize::MAX)
 }
 
-/// The user whose rights count.
+/// The user whose rights count. Asked once: pmove never changes it.
 pub(crate) fn effective_user() -> u32 {
-    rustix::process::geteuid().as_raw()
+    static USER: OnceLock<u32> = OnceLock::new();
+    *USER.get_or_init(|| rustix::process::geteuid().as_raw())
 }
 
 /// A name for this run that no other run on this machine has, and, as far as chance goes, on any other.
@@ -33,4 +38,24 @@ pub(crate) fn run_token() -> String {
     // RandomState is seeded by the system's random source.
     let random = RandomState::new().hash_one((pid, now.tv_sec, now.tv_nsec));
     format!("{pid}-{random:016x}")
+}
+
+/// The time that file systems stamp on what changes now.
+pub(crate) fn file_system_time() -> Time {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+    Time { sec: now.tv_sec, nsec: u32::try_from(now.tv_nsec).unwrap_or(0) }
+}
+
+/// What the clock that can be set and the one that cannot differ by. Nanoseconds.
+pub(crate) fn clock_offset() -> i128 {
+    let nanoseconds = |clock| {
+        let now = rustix::time::clock_gettime(clock);
+        i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec)
+    };
+    nanoseconds(rustix::time::ClockId::Realtime) - nanoseconds(rustix::time::ClockId::Monotonic)
+}
+
+/// Whether open files can be named by their descriptors.
+pub(crate) fn has_proc() -> bool {
+    rustix::fs::access("/proc/self/fd", rustix::fs::Access::EXEC_OK).is_ok()
 }

@@ -130,7 +130,7 @@ fn copy_each(
 
 /// The permission bits (0 to 7) that the ACL in `value` really gives to the owning group.
 ///
-/// The layout is that of linux/posix_acl_xattr.h: a 4-byte version, then entries of tag (2 bytes),
+/// The layout is that of `linux/posix_acl_xattr.h`: a 4-byte version, then entries of tag (2 bytes),
 /// permissions (2) and id (4), all little-endian.
 fn owning_group(value: &[u8]) -> Option<u32> {
     const GROUP_OBJ: u16 = 0x04;

@@ -22,13 +22,15 @@ pub(crate) use content::{
 };
 pub(crate) use dir::{Dir, create_private_dir, create_special, create_symlink, lock, lock_and_wait, read_link};
 pub(crate) use kind::FileKind;
-pub(crate) use limits::{clear_umask, descriptor_limit, effective_user, run_token};
+pub(crate) use limits::{
+    clear_umask, clock_offset, descriptor_limit, effective_user, file_system_time, has_proc, run_token,
+};
 pub(crate) use listing::{Entry, Listing};
 pub(crate) use metadata::{
     Attributes, copy_attributes, copy_link_attributes, give_mode, give_owner, give_times, link_owner_and_times,
     special_mode, take_inherited_acl,
 };
-pub(crate) use mount::{Durability, folds_case};
+pub(crate) use mount::{Durability, folds_case, has_local_clock};
 pub(crate) use names::{
     NoReplace, create_named, create_unnamed, is_below, link, open_regular, publish_unnamed, rename_noreplace,
     rename_replacing, unlink, unlink_dir,

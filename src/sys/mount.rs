@@ -45,6 +45,11 @@ pub(crate) fn durability(dir: &Dir) -> Durability {
     }
 }
 
+/// Whether renaming and linking in `dir` set a file's ctime, by this machine's clock.
+pub(crate) fn has_local_clock(dir: &Dir) -> bool {
+    matches!(durability(dir), Durability::Whole | Durability::Never)
+}
+
 /// Whether two different names can be one name in `dir`. In doubt, yes.
 pub(crate) fn folds_case(dir: &Dir) -> bool {
     match magic(dir.fd()) {

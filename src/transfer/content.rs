@@ -112,12 +112,11 @@ impl Copy<'_> {
         if self.route.may_copy_range() {
             match copy_range(self.from, self.to, offset, len) {
                 Ok(Transferred::Bytes(count)) => return Ok(Transferred::Bytes(count)),
-                // "End" where there should be data: a file system that makes its content up. Ask by reading.
-                Ok(Transferred::End) => {}
                 Err(Errno::XDEV | Errno::NOSYS | Errno::OPNOTSUPP) => self.route.cannot_copy_range(),
                 Err(error) if is_full(error) => return Err(ContentError::Write(error)),
-                // EINVAL, EPERM, ENOENT, EACCES, ETXTBSY, …: each has been seen where reading works.
-                Err(_) => {}
+                // EINVAL, EPERM, ENOENT, EACCES, ETXTBSY, …: each has been seen where reading works. "End" where there
+                // should be data: a file system that makes its content up. Ask by reading.
+                Ok(Transferred::End) | Err(_) => {}
             }
         }
         if self.position == offset || seek_to(self.to, offset).is_ok() {

@@ -58,7 +58,9 @@ pub(crate) struct Context {
     /// This run's name, unlike any other's.
     pub(crate) token: String,
     /// When the run began, by the clock that file systems use.
-    pub(crate) started: Time,
+    started: Time,
+    /// What that clock and the one that is never set differed by then. Nanoseconds.
+    clock_offset: i128,
     /// Stage under a name, not with an open descriptor: descriptors are short, or /proc is not there.
     pub(crate) named_stages: bool,
     /// How many directories a tree may hold open at once.
@@ -71,7 +73,6 @@ pub(crate) struct Context {
 impl Context {
     pub(crate) fn new(policy: Policy, sync: SyncMode, wants_paths: bool, counters: Arc<Counters>, stop: Stop) -> Self {
         let descriptors = crate::sys::descriptor_limit();
-        let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
         Self {
             policy,
             sync,
@@ -79,8 +80,9 @@ impl Context {
             counters,
             stop,
             token: crate::sys::run_token(),
-            started: Time { sec: now.tv_sec, nsec: u32::try_from(now.tv_nsec).unwrap_or(0) },
-            named_stages: descriptors < 512 || !std::path::Path::new("/proc/self/fd").exists(),
+            started: crate::sys::file_system_time(),
+            clock_offset: crate::sys::clock_offset(),
+            named_stages: descriptors < 512 || !crate::sys::has_proc(),
             open_dirs: (descriptors / 4).clamp(4, 2048),
             links: Links::default(),
             barriers: Mutex::default(),
@@ -93,10 +95,17 @@ impl Context {
         Arc::clone(barriers.entry(dir.id().dev).or_insert_with(|| Arc::new(Barrier::open(dir))))
     }
 
+    /// Whether a file that was last renamed, linked or changed at `ctime` was there before the run, and cannot be
+    /// what the run published. In doubt, no: a clock that was set back makes new files look old.
+    pub(crate) fn predates_run(&self, ctime: Time) -> bool {
+        const SET_BACK: i128 = 1_000_000;
+        ctime < self.started && crate::sys::clock_offset() >= self.clock_offset - SET_BACK
+    }
+
     /// Ends an item.
     pub(crate) fn settle(&self, source: &Place, target: &Place, item: Item, outcome: Outcome) -> Settled {
         let paths = self.wants_paths.then(|| {
-            let from = item.place.as_deref().unwrap_or(source).path(&item.name);
+            let from = item.place.as_deref().unwrap_or(source).path_of(item);
             (from, target.path(item.target_name()))
         });
         Settled { item, paths, outcome, warnings: Vec::new(), is_tree: false }

@@ -8,7 +8,7 @@ use crate::error::{MoveError, Result};
 use crate::item::{Outcome, Place, Settled, Verdict};
 use crate::sys::{Durable, rename_replacing, unlink};
 
-use super::stage::{Stage, Staged, StagedItem, withdraw};
+use super::staged::{Stage, Staged, StagedItem, withdraw};
 use super::target::Copying;
 use super::{Context, Target};
 
@@ -24,8 +24,8 @@ pub(crate) struct Published {
 impl Staged {
     /// Publishes each item. Takes the proof that what is staged is durable.
     ///
-    /// What meets an existing target is settled here if the policy says so.
-    pub(crate) fn publish(self, context: &Context, durable: Durable) -> (Published, Vec<Settled>) {
+    /// What meets an existing target is settled here if the policy says so. None is left if that was all.
+    pub(crate) fn publish(self, context: &Context, durable: Durable) -> (Option<Published>, Vec<Settled>) {
         drop(durable);
         let Self { source, target, items, record } = self;
         let mut settled = Vec::new();
@@ -46,10 +46,14 @@ impl Staged {
             }
         }
         // The descriptors of unnamed files are closed here: they have names now.
-        let items =
-            published.into_iter().map(|one| StagedItem { stage: Stage::Named(Vec::new(), None), ..one }).collect();
-        let record = record.map(|(name, _)| name);
-        (Published { source, target, items, record }, settled)
+        let items = published.into_iter().map(|one| StagedItem { stage: Stage::Named(Vec::new(), None), ..one });
+        let published = Published { items: items.collect(), source, target, record: record.map(|(name, _)| name) };
+        if published.items.is_empty() {
+            // Before anybody learns that the batch is over: the stage directory is to be empty then.
+            published.remove_record(context);
+            return (None, settled);
+        }
+        (Some(published), settled)
     }
 }
 

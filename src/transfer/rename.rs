@@ -1,10 +1,12 @@
 //! The short way: one rename for each item, on one device.
 
+use std::path::PathBuf;
+
 use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
 use crate::item::{Batch, Item, Outcome, Place, Settled, Verdict};
-use crate::sys::{NoReplace, Stat, is_below, rename_noreplace, rename_replacing};
+use crate::sys::{FileKind, NoReplace, Stat, is_below, rename_noreplace, rename_replacing};
 
 use super::{Context, Target};
 
@@ -32,7 +34,7 @@ pub(crate) fn rename_batch(context: &Context, batch: Batch<Target>) -> Attempted
     let mut copies = Vec::new();
     for item in items {
         if context.stop.is_set() {
-            let path = source.path(&item.name);
+            let path = source.path_of(item);
             let outcome = Outcome::Failed(Box::new(MoveError::NotReached { path }));
             settled.push(context.settle(&source, &target.place, item, outcome));
             continue;
@@ -73,7 +75,7 @@ fn rename_item(context: &Context, from: &Place, target: &Target, item: &Item) ->
 fn rename_over(context: &Context, from: &Place, target: &Target, item: &Item, name: &[u8]) -> Result<Attempt> {
     let stat = match Stat::at(&from.dir, &item.name) {
         Ok(stat) => stat,
-        Err(source) => return Err(Box::new(MoveError::Stat { path: from.path(&item.name), source })),
+        Err(source) => return Err(Box::new(MoveError::Stat { path: from.path_of(item), source })),
     };
     match target.judge(context, from, item, &stat)? {
         Verdict::Skip => return Ok(Attempt::Settled(Outcome::Skipped)),
@@ -87,20 +89,29 @@ fn rename_over(context: &Context, from: &Place, target: &Target, item: &Item, na
     // rename(2) leaves two links of one inode alone and says yes: had the target become one since the look,
     // the source would still be there.
     if Stat::at(&from.dir, &item.name).is_ok_and(|now| now.id == stat.id) {
-        let (from, to) = (from.path(&item.name), target.path(item));
+        let (from, to) = (from.path_of(item), target.path(item));
         return Err(Box::new(MoveError::SameFile { from, to }));
     }
     target.note_published(item.target_name());
     Ok(Attempt::Settled(Outcome::Renamed))
 }
 
+/// What was written with a trailing slash is not a directory. mv tells a symlink to one from other files.
+pub(super) fn not_a_directory(from: PathBuf, to: PathBuf, stat: &Stat) -> MoveError {
+    let source = Errno::NOTDIR;
+    match stat.kind {
+        FileKind::Symlink => MoveError::Move { from, to, source },
+        _ => MoveError::Stat { path: from, source },
+    }
+}
+
 /// Puts what the kernel said about a rename into mv's words.
 fn explain(place: &Place, target: &Target, item: &Item, error: Errno) -> Box<MoveError> {
-    let (from, to) = (place.path(&item.name), target.path(item));
+    let (from, to) = (place.path_of(item), target.path(item));
     Box::new(match error {
         // Which of the two is missing?
         Errno::NOENT | Errno::NOTDIR => match Stat::at(&place.dir, &item.name) {
-            Ok(stat) if item.only_directory && !stat.is_dir() => MoveError::Stat { path: from, source: Errno::NOTDIR },
+            Ok(stat) if item.only_directory && !stat.is_dir() => not_a_directory(from, to, &stat),
             Ok(_) => MoveError::Move { from, to, source: error },
             Err(source) => MoveError::Stat { path: from, source },
         },

@@ -140,15 +140,19 @@ impl Leftovers {
         let mut job = TreeJob { source: Arc::clone(source), target: Arc::clone(target), item, reuse: None };
         let fresh = copying.stage_dir.fresh_name('j');
         // Published: only its source is left to be retired, by the journal, which becomes ours.
-        match PublishedTree::taken_over(job, &record, fresh.clone()) {
+        let record = match PublishedTree::taken_over(context, job, record, fresh.clone()) {
             Ok(published) => {
                 return match rename_replacing(run, journal, room, &fresh) {
                     Ok(()) => Resumed::Published(Box::new(published)),
                     Err(source) => Resumed::Settled(Outcome::Failed(published.cannot_go_on(source))),
                 };
             }
-            Err(back) => job = back,
-        }
+            Err(back) => {
+                let record;
+                (job, record) = *back;
+                record
+            }
+        };
         // Staged in part: the stage becomes ours, and so does what its journal proves.
         let is_there = Stat::at(run, &record.header.stage).is_ok_and(|stat| stat.id == record.header.stage_root);
         let stage = copying.stage_dir.fresh_name('d');
@@ -242,7 +246,7 @@ fn finish(context: &Context, source: &Arc<Place>, target: &Arc<Target>, intent: 
     let path = source.path(&intent.name);
     let not_durable = |source| MoveError::NotDurable { from: path.clone(), to: target.place.path(new_name), source };
     if context.sync == SyncMode::Auto {
-        let barrier = context.barrier(to);
+        let barrier = &target.copying(context).map_err(not_durable)?.barrier;
         if is.kind == FileKind::Regular {
             let file = open_regular(to, new_name).map_err(not_durable)?;
             barrier.sync_files([&file]).map(drop).map_err(not_durable)?;

@@ -8,7 +8,7 @@ use crate::sys::{Durable, unlink};
 
 use super::Context;
 use super::publish::Published;
-use super::stage::StagedItem;
+use super::staged::StagedItem;
 use super::stamp::Stamp;
 
 impl Published {
@@ -51,7 +51,7 @@ impl Published {
         self.remove_record(context);
         let Self { source, target, items, .. } = self;
         let fail = |one: StagedItem| {
-            let from = one.item.place.as_deref().unwrap_or(&source).path(&one.item.name);
+            let from = one.item.place.as_deref().unwrap_or(&source).path_of(&one.item);
             let failure = MoveError::NotDurable { from, to: target.path(&one.item), source: error };
             context.settle(&source, &target.place, one.item, Outcome::Failed(Box::new(failure)))
         };
@@ -73,7 +73,7 @@ impl Published {
 
     fn changed(&self, one: &StagedItem) -> Box<MoveError> {
         let place = one.item.place.as_deref().unwrap_or(&self.source);
-        Box::new(MoveError::Changed { from: place.path(&one.item.name), to: self.target.path(&one.item) })
+        Box::new(MoveError::Changed { from: place.path_of(&one.item), to: self.target.path(&one.item) })
     }
 
     fn unlink(&self, one: &StagedItem) -> Outcome {
@@ -90,7 +90,7 @@ impl Published {
         }
     }
 
-    fn remove_record(&self, context: &Context) {
+    pub(super) fn remove_record(&self, context: &Context) {
         if let (Some(name), Ok(copying)) = (&self.record, self.target.copying(context)) {
             // A record that stays is read by the next run, which finds everything done.
             unlink(copying.stage_dir.dir(), name).ok();

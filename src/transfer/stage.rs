@@ -9,15 +9,13 @@ use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
 use crate::item::{Batch, Item, Outcome, Place, Policy, Settled};
-use crate::sys::{
-    Durability, FileId, FileKind, Stat, create_named, create_unnamed, open_regular, publish_unnamed, unlink,
-};
+use crate::sys::{Durability, FileId, FileKind, Stat, create_named, create_unnamed, open_regular};
 
 use super::content::{ContentError, copy_content};
 use super::dress::{Made, Warnings, creation_mode, dress};
-use super::record::{Intent, Record};
+use super::rename::not_a_directory;
 use super::special::stage_special;
-use super::stamp::Stamp;
+use super::staged::{Stage, Staged, StagedItem, withdraw};
 use super::target::{Copying, Route};
 use super::{Context, SyncMode, Target};
 
@@ -26,38 +24,6 @@ const PART_BYTES: u64 = 256 << 20;
 
 /// A file of this size or more is worth a look at its target before it is copied for nothing.
 const WORTH_A_LOOK: u64 = 128 << 10;
-
-/// A batch whose content is staged, but not known to be durable.
-#[derive(Debug)]
-pub(crate) struct Staged {
-    pub(super) source: Arc<Place>,
-    pub(super) target: Arc<Target>,
-    pub(super) items: Vec<StagedItem>,
-    /// The intent record's name in the stage directory, and its descriptor for a barrier file by file.
-    pub(super) record: Option<(Vec<u8>, OwnedFd)>,
-}
-
-/// One staged item.
-#[derive(Debug)]
-pub(crate) struct StagedItem {
-    pub(super) item: Item,
-    pub(super) stat: Stat,
-    pub(super) stage: Stage,
-    /// Bytes of content.
-    pub(super) bytes: u64,
-    pub(super) warnings: Vec<String>,
-}
-
-/// Where a staged item is.
-#[derive(Debug)]
-pub(super) enum Stage {
-    /// An open file without a name.
-    Unnamed(OwnedFd),
-    /// A name in the stage directory; the descriptor is kept while there are enough of them.
-    Named(Vec<u8>, Option<OwnedFd>),
-    /// One more name of the file that an earlier item of the batch has staged.
-    Link(usize),
-}
 
 /// An item that this batch cannot settle.
 #[derive(Debug)]
@@ -95,8 +61,10 @@ pub(crate) fn stage_batch(context: &Context, batch: Batch<Target>) -> Part {
     let mut part = Part { staged: None, settled: Vec::new(), deferred: Vec::new(), rest: None };
     let mut staged: Vec<StagedItem> = Vec::with_capacity(items.len());
     let mut bytes = 0;
+    // Links to one file must be staged together, however large it is.
+    let most = if items.iter().any(|item| item.gathered) { u64::MAX } else { PART_BYTES };
     let mut items = items.into_iter();
-    while bytes < PART_BYTES
+    while bytes < most
         && let Some(item) = items.next()
     {
         let from = item.place.clone().unwrap_or_else(|| Arc::clone(&source));
@@ -159,7 +127,7 @@ struct Stager<'a> {
 
 impl Stager<'_> {
     fn stage(&self, item: &Item, earlier: &[StagedItem]) -> Result<Done> {
-        let path = || self.from.path(&item.name);
+        let path = || self.from.path_of(item);
         if self.context.stop.is_set() {
             return Err(Box::new(MoveError::NotReached { path: path() }));
         }
@@ -170,7 +138,7 @@ impl Stager<'_> {
             let stat =
                 Stat::at(&self.from.dir, &item.name).map_err(|source| MoveError::Stat { path: path(), source })?;
             if item.only_directory && !stat.is_dir() {
-                return Err(Box::new(MoveError::Stat { path: path(), source: Errno::NOTDIR }));
+                return Err(Box::new(not_a_directory(path(), self.target.path(item), &stat)));
             }
             Some(stat)
         };
@@ -185,7 +153,7 @@ impl Stager<'_> {
     }
 
     fn regular(&self, item: &Item, looked: Option<Stat>, earlier: &[StagedItem]) -> Result<Done> {
-        let path = self.from.path(&item.name);
+        let path = self.from.path_of(item);
         let file = match open_regular(&self.from.dir, &item.name) {
             Ok(file) => file,
             Err(Errno::NOENT) => return Err(Box::new(MoveError::Stat { path, source: Errno::NOENT })),
@@ -255,9 +223,20 @@ impl Stager<'_> {
             if let Some(index) = earlier.iter().position(|other| other.stat.id == stat.id) {
                 return self.link(item, stat, index, earlier).map(Some);
             }
+            // A tree of this run may hold the file already.
+            let name = self.copying.stage_dir.fresh_name('s');
+            if self.context.links.link(stat, self.copying.stage_dir.dir(), &name).is_ok() {
+                return Ok(Some(Done::Staged(Box::new(StagedItem {
+                    item: item.clone(),
+                    stat: *stat,
+                    stage: Stage::Named(name, None),
+                    bytes: 0,
+                    warnings: Vec::new(),
+                }))));
+            }
         }
         if let Err(source) = self.from.can_remove(stat) {
-            return Err(Box::new(MoveError::Remove { path: self.from.path(&item.name), source }));
+            return Err(Box::new(MoveError::Remove { path: self.from.path_of(item), source }));
         }
         if stat.size >= WORTH_A_LOOK
             && self.context.policy == Policy::Skip
@@ -330,7 +309,7 @@ impl Stager<'_> {
         if let Some(done) = self.before_copying(item, &stat, earlier)? {
             return Ok(done);
         }
-        let (path, target_path) = (self.from.path(&item.name), self.target.path(item));
+        let (path, target_path) = (self.from.path_of(item), self.target.path(item));
         let name = self.copying.stage_dir.fresh_name('s');
         let to = (self.copying.stage_dir.dir(), &name[..]);
         let mut warnings = Warnings::default();
@@ -356,114 +335,5 @@ pub(super) fn content_error(error: ContentError, from: &std::path::Path, to: &st
         ContentError::Write(source) => MoveError::Write { path: to.to_owned(), source },
         ContentError::Changed => MoveError::ChangedWhileRead { path: from.to_owned() },
         ContentError::Stopped => MoveError::NotReached { path: from.to_owned() },
-    }
-}
-
-/// Takes back what was staged. An unnamed file vanishes with its descriptor.
-pub(super) fn withdraw(copying: &Copying, stage: &Stage) {
-    if let Stage::Named(name, _) = stage {
-        // Should this fail, the next run clears the stage directory.
-        unlink(copying.stage_dir.dir(), name).ok();
-    }
-}
-
-impl Staged {
-    /// How many items there are.
-    pub(crate) fn len(&self) -> usize {
-        self.items.len()
-    }
-
-    pub(crate) fn target(&self) -> &Arc<Target> {
-        &self.target
-    }
-
-    /// Writes the intent record, so that the barrier makes it durable along with what it speaks of.
-    fn with_record(mut self, context: &Context, copying: &Copying) -> std::result::Result<Self, Vec<Settled>> {
-        let entries = self.items.iter().map(|one| Intent {
-            parent: one.item.place.as_ref().unwrap_or(&self.source).dir.id(),
-            name: one.item.name.to_vec(),
-            new_name: one.item.new_name.as_deref().map(<[u8]>::to_vec),
-            stamp: Stamp::of(&one.stat),
-        });
-        let entries: Vec<Intent> = entries.collect();
-        let mut parents = vec![(self.source.dir.id(), self.source.dir.absolute_path())];
-        for place in self.items.iter().filter_map(|one| one.item.place.as_ref()) {
-            if parents.iter().all(|(id, _)| *id != place.dir.id()) {
-                parents.push((place.dir.id(), place.dir.absolute_path()));
-            }
-        }
-        let record = Record { parents, entries };
-        let name = copying.stage_dir.fresh_name('r');
-        match record.write(copying.stage_dir.dir(), &name) {
-            Ok(file) => {
-                self.record = Some((name, file));
-                Ok(self)
-            }
-            Err(error) => Err(self.withdraw(context, error)),
-        }
-    }
-
-    /// Gives up on what is staged: sources stay as they are.
-    pub(crate) fn withdraw(self, context: &Context, error: Errno) -> Vec<Settled> {
-        let Self { source, target, items, record } = self;
-        let Ok(copying) = target.copying(context) else { return Vec::new() };
-        if let Some((name, _)) = &record {
-            unlink(copying.stage_dir.dir(), name).ok();
-        }
-        let fail = |one: StagedItem| {
-            withdraw(copying, &one.stage);
-            let from = one.item.place.as_deref().unwrap_or(&source).path(&one.item.name);
-            let error = if error == Errno::CANCELED {
-                MoveError::NotReached { path: from }
-            } else {
-                MoveError::NotDurable { from, to: target.path(&one.item), source: error }
-            };
-            context.settle(&source, &target.place, one.item, Outcome::Failed(Box::new(error)))
-        };
-        items.into_iter().map(fail).collect()
-    }
-
-    /// The files that a barrier file by file has to sync.
-    pub(crate) fn files(&self) -> impl Iterator<Item = &OwnedFd> {
-        let files = self.items.iter().filter_map(|one| match &one.stage {
-            Stage::Unnamed(file) | Stage::Named(_, Some(file)) => Some(file),
-            _ => None,
-        });
-        files.chain(self.record.iter().map(|(_, file)| file))
-    }
-
-    /// Whether each staged file can be synced by its own descriptor.
-    pub(crate) fn has_all_files(&self) -> bool {
-        self.items.iter().all(|one| match &one.stage {
-            Stage::Unnamed(_) | Stage::Link(_) => true,
-            Stage::Named(_, file) => file.is_some() || one.stat.kind != FileKind::Regular,
-        })
-    }
-
-    pub(super) fn publish_one(
-        target: &Target,
-        copying: &Copying,
-        items: &[StagedItem],
-        index: usize,
-    ) -> std::result::Result<bool, Errno> {
-        let one = &items[index];
-        let dir = &target.place.dir;
-        let name = one.item.target_name();
-        let published = match &one.stage {
-            Stage::Named(stage, _) => {
-                return crate::sys::rename_noreplace(copying.stage_dir.dir(), stage, dir, name)
-                    .map(|done| done == crate::sys::NoReplace::Renamed);
-            }
-            Stage::Unnamed(file) => publish_unnamed(file, dir, name),
-            Stage::Link(first) => match &items[*first].stage {
-                Stage::Unnamed(file) => publish_unnamed(file, dir, name),
-                _ => Err(Errno::NOENT),
-            },
-        };
-        match published {
-            Ok(()) => Ok(true),
-            Err(Errno::EXIST) => Ok(false),
-            Err(error) => Err(error),
-        }
     }
 }

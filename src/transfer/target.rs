@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
 use crate::item::{Item, Place, Refusal, Verdict, resolve};
-use crate::sys::{Barrier, FileId, Stat, folds_case};
+use crate::sys::{Barrier, FileId, Stat, folds_case, has_local_clock};
 
 use super::Context;
 use super::stage_dir::StageDir;
@@ -79,9 +79,9 @@ impl Target {
     pub(crate) fn copying(&self, context: &Context) -> std::result::Result<&Copying, Errno> {
         let made = self.copying.get_or_init(|| {
             let dir = &self.place.dir;
-            // The barrier comes first: its descriptor must be older than the first write.
-            let barrier = context.barrier(dir);
             let stage_dir = StageDir::open(dir, &context.token)?;
+            // Before anything is written. Of the target directory itself we may not get a descriptor to sync by.
+            let barrier = context.barrier(stage_dir.dir());
             Ok(Copying {
                 barrier,
                 stage_dir,
@@ -120,9 +120,9 @@ impl Target {
         if self.published.lock().unwrap_or_else(PoisonError::into_inner).contains(&existing.id) {
             return true;
         }
-        // The name's fingerprint was seen before. Were it a chance likeness, the file would be older than the
-        // run: publishing sets the ctime. A clock that was set back meanwhile can only make us refuse.
-        item.rival && existing.ctime >= context.started
+        // The name's fingerprint was seen before. If that source failed, or it was a chance likeness, the file is older
+        // than the run, since publishing sets the ctime; where the clock is not ours, nothing can be told by it.
+        item.rival && !(has_local_clock(&self.place.dir) && context.predates_run(existing.ctime))
     }
 
     /// Decides about a target that exists.
@@ -138,7 +138,7 @@ impl Target {
         };
         let verdict = resolve(context.policy, source, &existing, self.is_just_created(context, item, &existing));
         let Verdict::Refuse(refusal) = verdict else { return Ok(verdict) };
-        let (from, to) = (from.path(&item.name), self.path(item));
+        let (from, to) = (from.path_of(item), self.path(item));
         Err(Box::new(match refusal {
             Refusal::SameFile => MoveError::SameFile { from, to },
             Refusal::JustCreated => MoveError::JustCreated { from, to },

@@ -57,7 +57,9 @@ impl<'a> Walk<'a> {
     }
 
     fn try_directory(self, scope: &Scope<'a>, id: u32, parent: Option<Arc<Pair<'a>>>) -> Result<()> {
-        let pair = Arc::new(self.open(id, parent)?);
+        let pair = Arc::new(self.open(id, parent.as_deref())?);
+        // Its descriptors are needed no longer, unless by other children.
+        drop(parent);
         let open_error = |source| MoveError::Open { path: self.tree.paths(id, b"").0, source };
         let mut listing = Listing::of(&pair.source).map_err(open_error)?;
         let mut names = self.tree.known.contains_key(&self.tree.nodes.path(id)).then(Vec::new);
@@ -110,7 +112,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Opens a directory of the source, and makes and opens its stage.
-    fn open(self, id: u32, parent: Option<Arc<Pair<'a>>>) -> Result<Pair<'a>> {
+    fn open(self, id: u32, parent: Option<&Pair<'a>>) -> Result<Pair<'a>> {
         let tree = self.tree;
         let (from, to) = tree.paths(id, b"");
         let open = |source| MoveError::Open { path: from.clone(), source };
@@ -119,19 +121,18 @@ impl<'a> Walk<'a> {
         let (source, stage) = if id == super::nodes::ROOT {
             (tree.source.try_clone().map_err(open)?, tree.stage.try_clone().map_err(create)?)
         } else {
-            let source = match &parent {
+            let source = match parent {
                 Some(parent) => parent.source.open_child(&node.name),
                 None => tree.nodes.open(&tree.source, id),
             };
             let source = source.map_err(open)?;
             self.may_be_moved(&source, id)?;
             let opened;
-            let above = match &parent {
-                Some(parent) => &parent.stage,
-                None => {
-                    opened = tree.nodes.open(&tree.stage, node.parent).map_err(create)?;
-                    &opened
-                }
+            let above = if let Some(parent) = parent {
+                &parent.stage
+            } else {
+                opened = tree.nodes.open(&tree.stage, node.parent).map_err(create)?;
+                &opened
             };
             match create_private_dir(above, &node.name) {
                 Ok(()) => {}
@@ -161,7 +162,7 @@ impl<'a> Walk<'a> {
         }
         // A bind mount can hide from ".." that the target lies in the source.
         if dir.id() == tree.job.target.place.dir.id() {
-            let (from, to) = (tree.job.source.path(&tree.job.item.name), tree.job.target.path(&tree.job.item));
+            let (from, to) = (tree.job.source.path_of(&tree.job.item), tree.job.target.path(&tree.job.item));
             return Err(Box::new(MoveError::IntoItself { from, to }));
         }
         // A directory of our own lets us in once we ask it to.

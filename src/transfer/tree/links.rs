@@ -76,6 +76,15 @@ impl Links {
         link(&dir, &home.name, to, new)
     }
 
+    /// Takes note of a name that an ended run has published, so that names still to come can be links to it.
+    pub(super) fn adopt(&self, file: FileId, root: &Arc<Dir>, nodes: &Arc<Nodes>, dir: u32, name: &[u8], size: u64) {
+        let mut groups = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let group = groups.entry(file).or_insert(Group { home: None, met: 0 });
+        group.met += 1;
+        let home = || Home { root: Arc::clone(root), nodes: Arc::clone(nodes), dir, name: name.into(), size };
+        group.home.get_or_insert_with(home);
+    }
+
     /// Whether some name of the file has not been met.
     pub(super) fn is_open(&self, file: FileId, links: u32) -> bool {
         let groups = self.0.lock().unwrap_or_else(PoisonError::into_inner);

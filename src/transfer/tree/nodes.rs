@@ -9,7 +9,7 @@ use crate::sys::{Dir, Stat};
 /// The number of a tree's root.
 pub(super) const ROOT: u32 = 0;
 
-/// A kernel path may have 4096 bytes (PATH_MAX); a longer way is gone in several steps.
+/// A kernel path may have 4096 bytes (`PATH_MAX`); a longer way is gone in several steps.
 const STEP: usize = 4000;
 
 /// A directory of a tree.

@@ -1,12 +1,13 @@
 //! Publishing a durable tree: one rename.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustix::io::Errno;
 
 use crate::error::MoveError;
 use crate::item::{Outcome, Settled, Verdict};
-use crate::sys::{Durable, NoReplace, Stat, rename_noreplace, rename_replacing};
+use crate::sys::{Dir, Durable, FileId, NoReplace, rename_noreplace, rename_replacing};
 use crate::transfer::{Context, Target};
 
 use super::TreeJob;
@@ -35,7 +36,7 @@ impl StagedTree {
         match self.try_publish(context) {
             Ok(true) => {}
             Ok(false) => {
-                let settled = self.abandon(context, Box::new(MoveError::NotReached { path: Default::default() }));
+                let settled = self.abandon(context, Box::new(MoveError::NotReached { path: PathBuf::new() }));
                 return Err(Box::new(Settled { outcome: Outcome::Skipped, ..settled }));
             }
             Err(error) => return Err(Box::new(self.abandon(context, error))),
@@ -80,30 +81,45 @@ impl PublishedTree {
 
     /// A tree that an ended run has published, if it is still what that run published.
     pub(in crate::transfer) fn taken_over(
+        context: &Context,
         job: TreeJob,
-        record: &TreeRecord,
+        record: TreeRecord,
         journal: Vec<u8>,
-    ) -> Result<Self, TreeJob> {
-        let published = Stat::at(&job.target.place.dir, &record.header.target_name);
-        if published.is_ok_and(|stat| stat.id == record.header.stage_root) {
-            let header = record.header.clone();
-            return Ok(Self { job, header, journal, bytes: 0, warnings: Vec::new(), has_open_links: false });
-        }
-        Err(job)
+    ) -> Result<Self, Box<(TreeJob, TreeRecord)>> {
+        let header = record.header.clone();
+        let root = match job.target.place.dir.open_child(&header.target_name) {
+            Ok(root) if root.id() == header.stage_root => Arc::new(root),
+            _ => return Err(Box::new((job, record))),
+        };
+        let has_open_links = adopt_links(context, &root, record);
+        Ok(Self { job, header, journal, bytes: 0, warnings: Vec::new(), has_open_links })
     }
 
     /// Keeps the source, because the target's name could not be made durable.
     pub(crate) fn keep(self, context: &Context, error: Errno) -> Settled {
         let Self { job, .. } = self;
-        let (from, to) = (job.source.path(&job.item.name), job.target.path(&job.item));
+        let (from, to) = (job.source.path_of(&job.item), job.target.path(&job.item));
         let failure = Box::new(MoveError::NotDurable { from, to, source: error });
         job.settle(context, Outcome::Failed(failure))
     }
 }
 
+/// Takes note of the files with several links in a published tree. Whether any has names outside of it.
+fn adopt_links(context: &Context, root: &Arc<Dir>, record: TreeRecord) -> bool {
+    let TreeRecord { header, nodes, files, .. } = record;
+    let nodes = Arc::new(nodes);
+    let linked = files.iter().flat_map(|(dir, files)| files.iter().map(move |file| (*dir, file)));
+    let linked: Vec<_> = linked.filter(|(_, file)| file.stamp.links > 1).collect();
+    let id = |ino| FileId { dev: header.source.dev, ino };
+    for (dir, file) in &linked {
+        context.links.adopt(id(file.stamp.ino), root, &nodes, *dir, &file.name, file.stamp.size);
+    }
+    linked.iter().any(|(_, file)| context.links.is_open(id(file.stamp.ino), file.stamp.links))
+}
+
 impl PublishedTree {
     /// Why retiring cannot even begin.
     pub(in crate::transfer) fn cannot_go_on(&self, source: Errno) -> Box<MoveError> {
-        Box::new(MoveError::Remove { path: self.job.source.path(&self.job.item.name), source })
+        Box::new(MoveError::Remove { path: self.job.source.path_of(&self.job.item), source })
     }
 }

@@ -32,7 +32,7 @@ impl PublishedTree {
     pub(crate) fn retire(self, context: &Context, durable: Durable) -> Settled {
         drop(durable);
         let Self { job, header, journal, bytes, warnings, .. } = self;
-        let from = job.source.path(&job.item.name);
+        let from = job.source.path_of(&job.item);
         let outcome = match job.target.copying(context) {
             Ok(copying) => {
                 let room = copying.stage_dir.dir();

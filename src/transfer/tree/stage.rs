@@ -23,6 +23,9 @@ use super::{Reuse, TreeJob, clear_tree, finish};
 /// room it takes. Bytes.
 const WORTH_KEEPING: u64 = 64 << 20;
 
+/// A name of a file of which another name is staged elsewhere: its directory, the name, and what the file was.
+pub(super) type Late = (u32, Box<[u8]>, Stat);
+
 /// What all workers on one tree share.
 pub(super) struct Tree<'a> {
     pub(super) context: &'a Context,
@@ -39,7 +42,7 @@ pub(super) struct Tree<'a> {
     pub(super) failure: OnceLock<Box<MoveError>>,
     pub(super) warnings: Mutex<Vec<String>>,
     /// Names of files of which another name is staged elsewhere.
-    pub(super) late: Mutex<Vec<(u32, Box<[u8]>, Stat)>>,
+    pub(super) late: Mutex<Vec<Late>>,
     /// Files with several links that were staged, by how many.
     pub(super) linked: Mutex<HashMap<FileId, u32>>,
     pub(super) open_dirs: AtomicUsize,
@@ -101,7 +104,7 @@ pub(crate) fn stage_tree(context: &Context, job: TreeJob) -> std::result::Result
 
 /// What can be known before anything is copied. None if the policy leaves source and target alone.
 fn look_first(context: &Context, job: &TreeJob) -> Result<Option<Stat>> {
-    let (from, to) = (|| job.source.path(&job.item.name), || job.target.path(&job.item));
+    let (from, to) = (|| job.source.path_of(&job.item), || job.target.path(&job.item));
     let stat = Stat::at(&job.source.dir, &job.item.name).map_err(|source| MoveError::Stat { path: from(), source })?;
     if stat.is_mount_root {
         return Err(Box::new(MoveError::Move { from: from(), to: to(), source: Errno::BUSY }));
@@ -137,18 +140,17 @@ fn prepare<'a>(context: &'a Context, target: &'a Target, job: &'a TreeJob, stat:
         .source
         .dir
         .open_child(&job.item.name)
-        .map_err(|source| MoveError::Open { path: job.source.path(&job.item.name), source })?;
+        .map_err(|source| MoveError::Open { path: job.source.path_of(&job.item), source })?;
     if source.id() != stat.id {
-        return Err(Box::new(MoveError::ChangedWhileRead { path: job.source.path(&job.item.name) }));
+        return Err(Box::new(MoveError::ChangedWhileRead { path: job.source.path_of(&job.item) }));
     }
     let room = copying.stage_dir.dir();
-    let name = match &job.reuse {
-        Some(Reuse { stage, .. }) => stage.clone(),
-        None => {
-            let name = copying.stage_dir.fresh_name('d');
-            create_private_dir(room, &name).map_err(create)?;
-            name
-        }
+    let name = if let Some(Reuse { stage, .. }) = &job.reuse {
+        stage.clone()
+    } else {
+        let name = copying.stage_dir.fresh_name('d');
+        create_private_dir(room, &name).map_err(create)?;
+        name
     };
     let stage = room.open_child(&name).map_err(create)?;
     let header = Header {
@@ -228,7 +230,7 @@ impl Tree<'_> {
         match self.failure.get() {
             Some(error) => Err(error.clone()),
             None if self.context.stop.is_set() => {
-                Err(Box::new(MoveError::NotReached { path: self.job.source.path(&self.job.item.name) }))
+                Err(Box::new(MoveError::NotReached { path: self.job.source.path_of(&self.job.item) }))
             }
             None => Ok(()),
         }
@@ -256,7 +258,7 @@ impl Tree<'_> {
     }
 
     pub(super) fn not_durable(&self, source: Errno) -> Box<MoveError> {
-        let (from, to) = (self.job.source.path(&self.job.item.name), self.job.target.path(&self.job.item));
+        let (from, to) = (self.job.source.path_of(&self.job.item), self.job.target.path(&self.job.item));
         Box::new(MoveError::NotDurable { from, to, source })
     }
 
@@ -313,7 +315,7 @@ impl StagedTree {
         if keeps {
             let stage = [&copying.stage_dir.relative_path(), &b"/"[..], &header.stage].concat();
             let kept = MoveError::Interrupted {
-                from: job.source.path(&job.item.name),
+                from: job.source.path_of(&job.item),
                 stage: job.target.place.path(&stage),
                 bytes,
             };
@@ -352,7 +354,7 @@ fn seal(copying: &Copying, context: &Context, journal: &Journal) -> bool {
 impl StagedTree {
     /// Gives the tree up because its barrier failed, or because the run is to end.
     pub(crate) fn give_up(self, context: &Context, error: Errno) -> Settled {
-        let (from, to) = (self.job.source.path(&self.job.item.name), self.job.target.path(&self.job.item));
+        let (from, to) = (self.job.source.path_of(&self.job.item), self.job.target.path(&self.job.item));
         let error = match error {
             Errno::CANCELED => MoveError::NotReached { path: from },
             source => MoveError::NotDurable { from, to, source },

@@ -1,0 +1,106 @@
+//! How items ended: counted, and said in the right order.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::error::MoveError;
+use crate::item::Outcome;
+use crate::report::{Reporter, Summary, copied, renamed};
+use crate::transfer::Context;
+
+use super::order::InOrder;
+
+/// What a run comes to, and who says so.
+pub(super) struct Tally<'a> {
+    context: Arc<Context>,
+    reporter: &'a mut Reporter,
+    max_errors: Option<u64>,
+    lines: InOrder<Lines>,
+    summary: Summary,
+}
+
+/// What is to be said of one item.
+#[derive(Default)]
+struct Lines {
+    out: Vec<String>,
+    warnings: Vec<String>,
+    error: Option<Box<MoveError>>,
+}
+
+impl<'a> Tally<'a> {
+    pub(super) fn new(context: Arc<Context>, reporter: &'a mut Reporter, max_errors: Option<u64>) -> Self {
+        Self { context, reporter, max_errors, lines: InOrder::default(), summary: Summary::default() }
+    }
+
+    /// Takes note of how an item ended, and says so when its turn comes.
+    pub(super) fn finish(
+        &mut self,
+        order: Option<u64>,
+        outcome: Outcome,
+        paths: Option<(PathBuf, PathBuf)>,
+        warnings: Vec<String>,
+    ) {
+        let (counters, summary) = (&self.context.counters, &mut self.summary);
+        let mut lines = Lines { warnings, ..Lines::default() };
+        match outcome {
+            Outcome::Renamed => {
+                counters.moved(1);
+                summary.moved += 1;
+                summary.renamed += 1;
+                lines.out.extend(paths.map(|paths| renamed(&paths.0, &paths.1)));
+            }
+            Outcome::Copied { bytes } => {
+                counters.moved(1);
+                summary.moved += 1;
+                summary.copied += 1;
+                summary.bytes += bytes;
+                lines.out.extend(paths.into_iter().flat_map(|paths| copied(&paths.0, &paths.1)));
+            }
+            Outcome::MovedBefore => {
+                counters.moved(1);
+                summary.moved += 1;
+            }
+            Outcome::Skipped => {
+                counters.skipped(1);
+                summary.skipped += 1;
+            }
+            Outcome::Failed(error) if matches!(*error, MoveError::NotReached { .. }) => summary.not_reached += 1,
+            Outcome::Failed(error) => {
+                counters.failed(1);
+                summary.failed += 1;
+                if error.is_fatal() || self.max_errors.is_some_and(|limit| summary.failed >= limit) {
+                    self.context.stop.give_up();
+                }
+                lines.error = Some(error);
+            }
+        }
+        for lines in self.lines.add(order, lines) {
+            say(self.reporter, &lines);
+        }
+    }
+
+    /// Says something that is no failure.
+    pub(super) fn warn(&mut self, warning: &str) {
+        self.reporter.warning(&warning);
+    }
+
+    /// Says what is left to be said, and what it came to.
+    pub(super) fn close(mut self) -> Summary {
+        for lines in self.lines.rest() {
+            say(self.reporter, &lines);
+        }
+        self.summary
+    }
+}
+
+fn say(reporter: &mut Reporter, lines: &Lines) {
+    for line in &lines.out {
+        reporter.line(line);
+    }
+    for warning in &lines.warnings {
+        reporter.warning(warning);
+    }
+    if let Some(error) = &lines.error {
+        reporter.error(error);
+    }
+}

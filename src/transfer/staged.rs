@@ -1,0 +1,165 @@
+//! A staged batch: what it holds, its intent record, and how it is taken back.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use rustix::io::Errno;
+
+use crate::error::MoveError;
+use crate::item::{Item, Outcome, Place, Settled};
+use crate::sys::{FileKind, Stat, publish_unnamed, unlink};
+
+use super::record::{Intent, Record};
+use super::stamp::Stamp;
+use super::target::Copying;
+use super::{Context, Target};
+
+/// A batch whose content is staged, but not known to be durable.
+#[derive(Debug)]
+pub(crate) struct Staged {
+    pub(super) source: Arc<Place>,
+    pub(super) target: Arc<Target>,
+    pub(super) items: Vec<StagedItem>,
+    /// The intent record's name in the stage directory, and its descriptor for a barrier file by file.
+    pub(super) record: Option<(Vec<u8>, OwnedFd)>,
+}
+
+/// One staged item.
+#[derive(Debug)]
+pub(crate) struct StagedItem {
+    pub(super) item: Item,
+    pub(super) stat: Stat,
+    pub(super) stage: Stage,
+    /// Bytes of content.
+    pub(super) bytes: u64,
+    pub(super) warnings: Vec<String>,
+}
+
+/// Where a staged item is.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// An open file without a name.
+    Unnamed(OwnedFd),
+    /// A name in the stage directory; the descriptor is kept while there are enough of them.
+    Named(Vec<u8>, Option<OwnedFd>),
+    /// One more name of the file that an earlier item of the batch has staged.
+    Link(usize),
+}
+
+/// Takes back what was staged. An unnamed file vanishes with its descriptor.
+pub(super) fn withdraw(copying: &Copying, stage: &Stage) {
+    if let Stage::Named(name, _) = stage {
+        // Should this fail, the next run clears the stage directory.
+        unlink(copying.stage_dir.dir(), name).ok();
+    }
+}
+
+impl Staged {
+    /// How many items there are.
+    pub(crate) fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    pub(crate) fn target(&self) -> &Arc<Target> {
+        &self.target
+    }
+
+    /// Writes the intent record, so that the barrier makes it durable along with what it speaks of.
+    pub(super) fn with_record(
+        mut self,
+        context: &Context,
+        copying: &Copying,
+    ) -> std::result::Result<Self, Vec<Settled>> {
+        let entries = self.items.iter().map(|one| Intent {
+            parent: one.item.place.as_ref().unwrap_or(&self.source).dir.id(),
+            name: one.item.name.to_vec(),
+            new_name: one.item.new_name.as_deref().map(<[u8]>::to_vec),
+            stamp: Stamp::of(&one.stat),
+        });
+        let entries: Vec<Intent> = entries.collect();
+        let mut parents = vec![(self.source.dir.id(), self.source.dir.absolute_path())];
+        for place in self.items.iter().filter_map(|one| one.item.place.as_ref()) {
+            if parents.iter().all(|(id, _)| *id != place.dir.id()) {
+                parents.push((place.dir.id(), place.dir.absolute_path()));
+            }
+        }
+        let record = Record { parents, entries };
+        let name = copying.stage_dir.fresh_name('r');
+        match record.write(copying.stage_dir.dir(), &name) {
+            Ok(file) => {
+                self.record = Some((name, file));
+                Ok(self)
+            }
+            Err(error) => Err(self.withdraw(context, error)),
+        }
+    }
+
+    /// Gives up on what is staged: sources stay as they are.
+    pub(crate) fn withdraw(self, context: &Context, error: Errno) -> Vec<Settled> {
+        let Self { source, target, items, record } = self;
+        let Ok(copying) = target.copying(context) else { return Vec::new() };
+        if let Some((name, _)) = &record {
+            unlink(copying.stage_dir.dir(), name).ok();
+        }
+        let fail = |one: StagedItem| {
+            withdraw(copying, &one.stage);
+            let from = one.item.place.as_deref().unwrap_or(&source).path_of(&one.item);
+            let error = if error == Errno::CANCELED {
+                MoveError::NotReached { path: from }
+            } else {
+                MoveError::NotDurable { from, to: target.path(&one.item), source: error }
+            };
+            context.settle(&source, &target.place, one.item, Outcome::Failed(Box::new(error)))
+        };
+        items.into_iter().map(fail).collect()
+    }
+
+    /// The files that a barrier file by file has to sync.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &OwnedFd> {
+        let files = self.items.iter().filter_map(|one| match &one.stage {
+            Stage::Unnamed(file) | Stage::Named(_, Some(file)) => Some(file),
+            _ => None,
+        });
+        files.chain(self.record_file())
+    }
+
+    /// The intent record.
+    pub(crate) fn record_file(&self) -> Option<&OwnedFd> {
+        self.record.as_ref().map(|(_, file)| file)
+    }
+
+    /// Whether each staged file can be synced by its own descriptor.
+    pub(crate) fn has_all_files(&self) -> bool {
+        self.items.iter().all(|one| match &one.stage {
+            Stage::Unnamed(_) | Stage::Link(_) => true,
+            Stage::Named(_, file) => file.is_some() || one.stat.kind != FileKind::Regular,
+        })
+    }
+
+    pub(super) fn publish_one(
+        target: &Target,
+        copying: &Copying,
+        items: &[StagedItem],
+        index: usize,
+    ) -> std::result::Result<bool, Errno> {
+        let one = &items[index];
+        let dir = &target.place.dir;
+        let name = one.item.target_name();
+        let published = match &one.stage {
+            Stage::Named(stage, _) => {
+                return crate::sys::rename_noreplace(copying.stage_dir.dir(), stage, dir, name)
+                    .map(|done| done == crate::sys::NoReplace::Renamed);
+            }
+            Stage::Unnamed(file) => publish_unnamed(file, dir, name),
+            Stage::Link(first) => match &items[*first].stage {
+                Stage::Unnamed(file) => publish_unnamed(file, dir, name),
+                _ => Err(Errno::NOENT),
+            },
+        };
+        match published {
+            Ok(()) => Ok(true),
+            Err(Errno::EXIST) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
