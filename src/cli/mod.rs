@@ -80,7 +80,8 @@ fn move_all(
     crate::sys::clear_umask();
     let stop = Stop::new(signals.flag());
     let wants_paths = settings.wants_paths();
-    let context = Arc::new(Context::new(settings.policy, settings.sync, wants_paths, Arc::clone(counters), stop));
+    let context = Context::new(settings.policy, settings.sync, wants_paths, Arc::clone(counters), stop);
+    let context = Arc::new(Context { max_errors: settings.max_errors, ..context });
     let destination = resolve_destination(&settings.destination, settings.kind, settings.only.as_deref())?;
     let target = destination.target.place.dir.id();
     let planner = Planner::new(destination, context.open_dirs / 2);

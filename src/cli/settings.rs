@@ -31,6 +31,8 @@ pub(super) struct Settings {
     pub(super) policy: Policy,
     pub(super) sync: SyncMode,
     pub(super) pace: Pace,
+    /// After so many failures no more work is taken.
+    pub(super) max_errors: Option<u64>,
     pub(super) dry_run: bool,
     pub(super) verbosity: Verbosity,
     pub(super) progress: ProgressMode,
@@ -133,8 +135,8 @@ fn resolve(args: Args, program: &'static str) -> Result<Settings, Usage> {
                 Jobs::Exactly(jobs) => jobs,
                 Jobs::Auto => std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             },
-            max_errors: args.max_errors,
         },
+        max_errors: args.max_errors,
         dry_run: args.dry_run,
         verbosity: match (args.verbose, args.quiet) {
             (true, _) => Verbosity::Verbose,

@@ -53,7 +53,7 @@ pub(crate) struct Coordinator<'a> {
 impl<'a> Coordinator<'a> {
     pub(crate) fn new(context: Arc<Context>, mut planner: Planner, reporter: &'a mut Reporter, pace: Pace) -> Self {
         let leftovers = planner.take_leftovers();
-        let tally = Tally::new(Arc::clone(&context), reporter, pace.max_errors);
+        let tally = Tally::new(Arc::clone(&context), reporter);
         // Some descriptors are needed for directories, and two for each file that a worker has at hand.
         let permits = IN_FLIGHT.min((context.open_dirs * 3).saturating_sub(64)).max(BATCH);
         Self {
@@ -87,7 +87,7 @@ impl<'a> Coordinator<'a> {
             }
             match candidate {
                 Ok(candidate) => self.take(candidate, is_only)?,
-                Err(error) => self.tally.finish(None, Outcome::Failed(error), None, Vec::new()),
+                Err(error) => self.tally.refuse(None, error),
             }
         }
         self.context.counters.listing_done();
@@ -121,7 +121,7 @@ impl<'a> Coordinator<'a> {
                 Ok(())
             }
             Planned::Refused { order, error } => {
-                self.tally.finish(order, Outcome::Failed(error), None, Vec::new());
+                self.tally.refuse(order, error);
                 Ok(())
             }
             // It was planned as settled.
@@ -276,7 +276,7 @@ impl<'a> Coordinator<'a> {
             Event::Panicked { items, path } => {
                 self.is_staging_tree = false;
                 self.in_flight -= items.min(self.in_flight);
-                self.tally.finish(None, Outcome::Failed(Box::new(MoveError::Internal { path })), None, Vec::new());
+                self.tally.refuse(None, Box::new(MoveError::Internal { path }));
             }
         }
         Ok(())

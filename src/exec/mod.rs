@@ -22,6 +22,4 @@ pub(crate) use dry_run::dry_run;
 pub(crate) struct Pace {
     /// Workers.
     pub(crate) jobs: NonZeroUsize,
-    /// After so many failures no more work is taken.
-    pub(crate) max_errors: Option<u64>,
 }

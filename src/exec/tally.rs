@@ -14,7 +14,6 @@ use super::order::InOrder;
 pub(super) struct Tally<'a> {
     context: Arc<Context>,
     reporter: &'a mut Reporter,
-    max_errors: Option<u64>,
     lines: InOrder<Lines>,
     summary: Summary,
 }
@@ -28,8 +27,8 @@ struct Lines {
 }
 
 impl<'a> Tally<'a> {
-    pub(super) fn new(context: Arc<Context>, reporter: &'a mut Reporter, max_errors: Option<u64>) -> Self {
-        Self { context, reporter, max_errors, lines: InOrder::default(), summary: Summary::default() }
+    pub(super) fn new(context: Arc<Context>, reporter: &'a mut Reporter) -> Self {
+        Self { context, reporter, lines: InOrder::default(), summary: Summary::default() }
     }
 
     /// Takes note of how an item ended, and says so when its turn comes.
@@ -68,15 +67,18 @@ impl<'a> Tally<'a> {
             Outcome::Failed(error) => {
                 counters.failed(1);
                 summary.failed += 1;
-                if error.is_fatal() || self.max_errors.is_some_and(|limit| summary.failed >= limit) {
-                    self.context.stop.give_up();
-                }
                 lines.error = Some(error);
             }
         }
         for lines in self.lines.add(order, lines) {
             say(self.reporter, &lines);
         }
+    }
+
+    /// Takes note of a source that could not even be planned.
+    pub(super) fn refuse(&mut self, order: Option<u64>, error: Box<MoveError>) {
+        self.context.note_failure(&error);
+        self.finish(order, Outcome::Failed(error), None, Vec::new());
     }
 
     /// Says something that is no failure.

@@ -1,9 +1,10 @@
 //! What all work of one run shares.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::error::MoveError;
 use crate::item::{Item, Outcome, Place, Policy, Settled};
 use crate::report::Counters;
 use crate::sys::{Barrier, Dir, Time};
@@ -67,6 +68,9 @@ pub(crate) struct Context {
     pub(crate) open_dirs: usize,
     /// Where the files with several links are that trees of this run have staged.
     pub(crate) links: Links,
+    /// After so many failures no more work is taken.
+    pub(crate) max_errors: Option<u64>,
+    failures: AtomicU64,
     barriers: Mutex<HashMap<u64, Arc<Barrier>>>,
 }
 
@@ -85,6 +89,8 @@ impl Context {
             named_stages: descriptors < 512 || !crate::sys::has_proc(),
             open_dirs: (descriptors / 4).clamp(4, 2048),
             links: Links::default(),
+            max_errors: None,
+            failures: AtomicU64::new(0),
             barriers: Mutex::default(),
         }
     }
@@ -102,10 +108,25 @@ impl Context {
         ctime < self.started && crate::sys::clock_offset() >= self.clock_offset - SET_BACK
     }
 
+    /// Counts a failure, where and when it happens. Ends the taking of work if there were too many, or if all that
+    /// follows would fail in the same way.
+    pub(crate) fn note_failure(&self, error: &MoveError) {
+        if matches!(error, MoveError::NotReached { .. }) {
+            return;
+        }
+        let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
+        if error.is_fatal() || self.max_errors.is_some_and(|most| failures >= most) {
+            self.stop.give_up();
+        }
+    }
+
     /// Ends an item.
     pub(crate) fn settle(&self, source: &Place, target: &Place, item: Item, outcome: Outcome) -> Settled {
+        if let Outcome::Failed(error) = &outcome {
+            self.note_failure(error);
+        }
         let paths = self.wants_paths.then(|| {
-            let from = item.place.as_deref().unwrap_or(source).path_of(item);
+            let from = item.place.as_deref().unwrap_or(source).path_of(&item);
             (from, target.path(item.target_name()))
         });
         Settled { item, paths, outcome, warnings: Vec::new(), is_tree: false }

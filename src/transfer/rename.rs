@@ -34,7 +34,7 @@ pub(crate) fn rename_batch(context: &Context, batch: Batch<Target>) -> Attempted
     let mut copies = Vec::new();
     for item in items {
         if context.stop.is_set() {
-            let path = source.path_of(item);
+            let path = source.path_of(&item);
             let outcome = Outcome::Failed(Box::new(MoveError::NotReached { path }));
             settled.push(context.settle(&source, &target.place, item, outcome));
             continue;

@@ -82,9 +82,6 @@ pub(crate) fn stage_batch(context: &Context, batch: Batch<Target>) -> Part {
                 part.deferred.push(Deferred::Linked { source: from, target: Arc::clone(&target), item, file, links });
             }
             Err(error) => {
-                if error.is_fatal() {
-                    context.stop.give_up();
-                }
                 part.settled.push(context.settle(&source, &target.place, item, Outcome::Failed(error)));
             }
         }
@@ -108,9 +105,6 @@ fn nothing_can_be_staged(context: &Context, batch: Batch<Target>, error: Errno) 
     let fail = |item: Item| {
         let what = item.hint.map_or("regular file", FileKind::word);
         let failure = Box::new(MoveError::Create { what, path: target.path(&item), source: error });
-        if failure.is_fatal() {
-            context.stop.give_up();
-        }
         context.settle(&source, &target.place, item, Outcome::Failed(failure))
     };
     Part { staged: None, settled: items.into_iter().map(fail).collect(), deferred: Vec::new(), rest: None }

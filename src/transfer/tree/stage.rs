@@ -303,9 +303,6 @@ impl StagedTree {
     pub(crate) fn abandon(self, context: &Context, error: Box<MoveError>) -> Settled {
         let Self { job, header, journal, root, bytes, warnings, .. } = self;
         context.links.forget(&root);
-        if error.is_fatal() {
-            context.stop.give_up();
-        }
         let Ok(copying) = job.target.copying(context) else {
             return job.settle(context, Outcome::Failed(error));
         };
