@@ -81,7 +81,7 @@ fn move_all(
     let stop = Stop::new(signals.flag());
     let wants_paths = settings.wants_paths();
     let context = Context::new(settings.policy, settings.sync, wants_paths, Arc::clone(counters), stop);
-    let context = Arc::new(Context { max_errors: settings.max_errors, ..context });
+    let context = Arc::new(context.with_max_errors(settings.max_errors));
     let destination = resolve_destination(&settings.destination, settings.kind, settings.only.as_deref())?;
     let target = destination.target.place.dir.id();
     let planner = Planner::new(destination, context.open_dirs / 2);

@@ -69,7 +69,7 @@ pub(crate) struct Context {
     /// Where the files with several links are that trees of this run have staged.
     pub(crate) links: Links,
     /// After so many failures no more work is taken.
-    pub(crate) max_errors: Option<u64>,
+    max_errors: Option<u64>,
     failures: AtomicU64,
     barriers: Mutex<HashMap<u64, Arc<Barrier>>>,
 }
@@ -93,6 +93,11 @@ impl Context {
             failures: AtomicU64::new(0),
             barriers: Mutex::default(),
         }
+    }
+
+    /// Takes no more work after so many failures.
+    pub(crate) fn with_max_errors(self, most: Option<u64>) -> Self {
+        Self { max_errors: most, ..self }
     }
 
     /// The barrier of the file system that `dir` is on. One for the whole run, so that an error latches.
