@@ -1,8 +1,10 @@
 //! What the words mean: resolved once, checked against each other, and then handed out in parts.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io::BufReader;
 use std::num::NonZeroUsize;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
@@ -179,15 +181,17 @@ fn under(base: Option<&Path>, source: &OsStr) -> Vec<u8> {
 }
 
 fn open_list(name: &Path, null: bool) -> Result<List, Usage> {
-    let input: Box<dyn std::io::BufRead> = if name == Path::new("-") {
-        Box::new(BufReader::with_capacity(64 << 10, std::io::stdin()))
+    // Not std's own handle on standard input: whether there is something to read cannot be asked through its buffer.
+    let file = if name == Path::new("-") {
+        std::io::stdin().as_fd().try_clone_to_owned().map(File::from)
     } else {
-        let file = std::fs::File::open(name).map_err(|error| {
-            let source = rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::IO);
-            let path = path_from(name.as_os_str().as_bytes().to_vec());
-            Usage::plain(MoveError::ReadList { path, source }.to_string())
-        })?;
-        Box::new(BufReader::with_capacity(64 << 10, file))
+        File::open(name)
     };
+    let file = file.map_err(|error| {
+        let source = rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::IO);
+        let path = path_from(name.as_os_str().as_bytes().to_vec());
+        Usage::plain(MoveError::ReadList { path, source }.to_string())
+    })?;
+    let input = Box::new(BufReader::with_capacity(64 << 10, file));
     Ok(List { name: name.to_owned(), input, separator: if null { 0 } else { b'\n' } })
 }

@@ -5,11 +5,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvError};
 
-use crate::error::{MoveError, Result};
+use crate::error::MoveError;
 use crate::item::{Batch, Item, Outcome, Place, Settled};
 use crate::plan::{Planned, Planner};
 use crate::report::{Phase, Reporter, Summary};
-use crate::source::Candidate;
+use crate::source::{Candidate, Stream};
 use crate::transfer::{Context, Deferred, Leftovers, PublishedTree, Resumed, Target, TreeJob};
 
 use super::Pace;
@@ -75,12 +75,12 @@ impl<'a> Coordinator<'a> {
     }
 
     /// Moves everything that `candidates` yields.
-    pub(crate) fn run(mut self, mut candidates: impl Iterator<Item = Result<Candidate>>) -> anyhow::Result<Summary> {
-        // One look ahead: a single item needs no threads.
-        let first = candidates.next();
-        let second = candidates.next();
-        let is_only = second.is_none();
-        for candidate in first.into_iter().chain(second).chain(candidates) {
+    pub(crate) fn run(mut self, mut candidates: Stream) -> anyhow::Result<Summary> {
+        let mut next = candidates.next();
+        // One look ahead, if it costs no waiting: a single item needs no threads.
+        let mut ahead = (!candidates.would_wait()).then(|| candidates.next());
+        let is_only = matches!(ahead, Some(None));
+        while let Some(candidate) = next {
             if self.context.stop.is_set() {
                 self.tally.warn("stopped: not all sources were looked at");
                 break;
@@ -89,6 +89,15 @@ impl<'a> Coordinator<'a> {
                 Ok(candidate) => self.take(candidate, is_only)?,
                 Err(error) => self.tally.refuse(None, error),
             }
+            next = if let Some(ahead) = ahead.take() {
+                ahead
+            } else {
+                // Whoever writes the list takes their time: what is there is moved, and said, meanwhile.
+                if candidates.would_wait() {
+                    self.drain()?;
+                }
+                candidates.next()
+            };
         }
         self.context.counters.listing_done();
         self.drain()?;

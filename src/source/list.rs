@@ -5,10 +5,12 @@
 
 use std::ffi::OsStr;
 use std::fmt;
-use std::io::{self, BufRead, Read};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
@@ -19,12 +21,33 @@ const LONGEST_ENTRY: usize = 64 * 1024;
 /// How much of an entry that is too long is shown.
 const SHOWN: usize = 60;
 
+/// What a list is read from.
+pub trait Input: BufRead {
+    /// Whether the next read would wait, because whoever writes the list is not that far.
+    fn would_wait(&self) -> bool;
+}
+
+impl Input for BufReader<File> {
+    fn would_wait(&self) -> bool {
+        let mut file = [PollFd::new(self.get_ref(), PollFlags::IN)];
+        // A file that cannot be polled is read without more ado.
+        self.buffer().is_empty() && poll(&mut file, Some(&Timespec::default())) == Ok(0)
+    }
+}
+
+/// A list in memory is always there.
+impl<T: AsRef<[u8]>> Input for Cursor<T> {
+    fn would_wait(&self) -> bool {
+        false
+    }
+}
+
 /// A list of sources that has been opened, but not read.
 pub struct List {
     /// The list's path, or `-`, for messages.
     pub name: PathBuf,
     /// Where its bytes come from.
-    pub input: Box<dyn BufRead>,
+    pub input: Box<dyn Input>,
     /// What ends a name: `\n`, or NUL.
     pub separator: u8,
 }
@@ -47,6 +70,11 @@ pub(super) struct Reader {
 impl Reader {
     pub(super) fn new(list: List) -> Self {
         Self { list, entry: Vec::new(), ended: false }
+    }
+
+    /// Whether the next name would have to be waited for.
+    pub(super) fn would_wait(&self) -> bool {
+        !self.ended && self.list.input.would_wait()
     }
 
     /// The next name. Not an `Iterator`: the name lives in the reader until the next call.
@@ -101,15 +129,54 @@ fn bad_name(name: &[u8], reason: &'static str) -> MoveError {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{BufReader, Cursor};
-
     use proptest::prelude::*;
 
     use super::*;
 
+    /// An input that is always there.
+    impl<R: Read> Input for Ready<R> {
+        fn would_wait(&self) -> bool {
+            false
+        }
+    }
+
+    struct Ready<R>(BufReader<R>);
+
+    impl<R: Read> Read for Ready<R> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.0.read(buffer)
+        }
+    }
+
+    impl<R: Read> BufRead for Ready<R> {
+        fn fill_buf(&mut self) -> io::Result<&[u8]> {
+            self.0.fill_buf()
+        }
+
+        fn consume(&mut self, count: usize) {
+            self.0.consume(count);
+        }
+    }
+
+    #[test]
+    fn an_input_says_whether_it_would_wait() {
+        let (reading, writing) = rustix::pipe::pipe().unwrap();
+        let mut input = BufReader::new(File::from(reading));
+        assert!(input.would_wait());
+        rustix::io::write(&writing, b"a\nb\n").unwrap();
+        assert!(!input.would_wait());
+        let mut line = String::new();
+        input.read_line(&mut line).unwrap();
+        assert!(!input.would_wait(), "b is in the buffer");
+        input.read_line(&mut line).unwrap();
+        assert!(input.would_wait());
+        drop(writing);
+        assert!(!input.would_wait(), "the end is there");
+    }
+
     fn reader(input: impl Read + 'static, separator: u8) -> Reader {
         // A tiny buffer, so that entries cross its end.
-        let input = Box::new(BufReader::with_capacity(7, input));
+        let input = Box::new(Ready(BufReader::with_capacity(7, input)));
         Reader::new(List { name: "list".into(), input, separator })
     }
 

@@ -22,7 +22,7 @@ mod pattern;
 mod syntax;
 mod walk;
 
-pub use list::List;
+pub use list::{Input, List};
 pub use operand::{Operand, classify, is_pattern_shaped};
 
 use agenda::{Base, Pattern, Task};
@@ -143,6 +143,15 @@ pub struct Stream {
 }
 
 impl Stream {
+    /// Whether the next candidate would have to be waited for, because a list is still being written.
+    #[must_use]
+    pub fn would_wait(&self) -> bool {
+        self.walk.is_none()
+            && self.tasks.is_empty()
+            && self.unmatched.is_empty()
+            && self.list.as_ref().is_some_and(list::Reader::would_wait)
+    }
+
     /// Begins a task. It may yield something at once, or leave a walk to be followed.
     fn begin(&mut self, task: Task) -> Option<Result<Candidate>> {
         match task {

@@ -29,7 +29,7 @@ impl From<StatxTimestamp> for Time {
 }
 
 /// What `statx` says of a file.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stat {
     pub(crate) id: FileId,
     pub(crate) kind: FileKind,

@@ -10,6 +10,7 @@
 //!
 //! A [`Durable`](crate::sys::Durable) can only come from a barrier in `sys`.
 
+mod compare;
 mod content;
 mod context;
 mod dress;

@@ -11,10 +11,9 @@ use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
 use crate::item::{Item, Outcome, Place};
-use crate::sys::{
-    Dir, FileId, FileKind, Listing, Stat, open_regular, read_at, read_link, rename_replacing, unlink, unlink_dir,
-};
+use crate::sys::{Dir, FileId, FileKind, Listing, Stat, link, open_regular, rename_replacing, unlink, unlink_dir};
 
+use super::compare::is_copy;
 use super::record::{Intent, Record};
 use super::stage_dir::{ended, find_base, remove_base};
 use super::tree::{PublishedTree, Remains, Reuse, TreeJob, TreeRecord, clear_tree};
@@ -28,6 +27,8 @@ pub(crate) struct Leftovers {
     intents: HashMap<(FileId, Vec<u8>), Intent>,
     /// Where the source directories of the intents were.
     parents: HashMap<FileId, Vec<u8>>,
+    /// Targets of files with several links that were dealt with: by the source's device and inode.
+    finished: HashMap<(u64, u64), Vec<Vec<u8>>>,
     /// By the source's parent and name: the index of the run, and the journal's name in it.
     trees: HashMap<(FileId, Vec<u8>), (usize, Vec<u8>)>,
 }
@@ -58,8 +59,14 @@ impl Leftovers {
     /// Looks for what ended runs left in `target`. Costs one call where there is nothing.
     pub(crate) fn find(target: &Dir) -> Option<Self> {
         let base = find_base(target).ok()??;
-        let mut found =
-            Self { base, runs: Vec::new(), intents: HashMap::new(), parents: HashMap::new(), trees: HashMap::new() };
+        let mut found = Self {
+            base,
+            runs: Vec::new(),
+            intents: HashMap::new(),
+            parents: HashMap::new(),
+            finished: HashMap::new(),
+            trees: HashMap::new(),
+        };
         for entry in Listing::all(&found.base).ok()? {
             let Ok(dir) = found.base.open_child(&entry.name) else { continue };
             let Some(lock) = ended(&dir) else { continue };
@@ -109,6 +116,7 @@ impl Leftovers {
     ) -> Resumed {
         let key = (source.dir.id(), item.name.to_vec());
         if let Some(intent) = self.intents.remove(&key) {
+            self.link_missing(source, target, &intent);
             return match finish(context, source, target, &intent) {
                 Ok(Some(outcome)) => Resumed::Settled(outcome),
                 Ok(None) => Resumed::Afresh(item),
@@ -118,6 +126,33 @@ impl Leftovers {
         match self.trees.remove(&key) {
             Some((run, journal)) => self.resume_tree(context, run, &journal, source, target, item),
             None => Resumed::Afresh(item),
+        }
+    }
+
+    /// One of several links to a file, published under other names, but not under its own: gives it this name, too,
+    /// before anything is retired. Copied anew it would be another file.
+    fn link_missing(&mut self, source: &Place, target: &Target, intent: &Intent) {
+        let group = (intent.parent.dev, intent.stamp.ino);
+        let name = intent.new_name.as_deref().unwrap_or(&intent.name);
+        let dir = &target.place.dir;
+        if intent.stamp.links > 1
+            && Stat::at(dir, name) == Err(Errno::NOENT)
+            && let Ok(was) = Stat::at(&source.dir, &intent.name)
+        {
+            let open = self.intents.values().filter(|other| (other.parent.dev, other.stamp.ino) == group);
+            let others = open.map(|other| other.new_name.as_deref().unwrap_or(&other.name));
+            let finished = self.finished.get(&group).into_iter().flatten().map(Vec::as_slice);
+            for other in others.chain(finished) {
+                let is_published =
+                    Stat::at(dir, other).is_ok_and(|is| is_copy(&source.dir, &intent.name, &was, dir, other, &is));
+                // Taken by somebody else meanwhile: then it is a conflict like any other.
+                if is_published && link(dir, other, dir, name).is_ok() {
+                    break;
+                }
+            }
+        }
+        if intent.stamp.links > 1 {
+            self.finished.entry(group).or_default().push(name.to_vec());
         }
     }
 
@@ -164,7 +199,7 @@ impl Leftovers {
 
     /// Removes what ended runs left and nobody needs. What a source that is still there may need stays.
     pub(crate) fn clear(self, target: &Target) {
-        let Self { base, runs, intents, parents, trees } = self;
+        let Self { base, runs, intents, parents, trees, .. } = self;
         let unfinished = intents
             .values()
             .any(|intent| parents.get(&intent.parent).is_some_and(|path| is_unfinished(target, path, intent)));
@@ -223,14 +258,20 @@ fn clear_run(run: &EndedRun, needed: impl Fn(&[u8]) -> bool) {
     }
 }
 
-/// Finishes the removal of a source that had vanished for its user already. Whether it is gone.
+/// Finishes the removal of a source that had vanished for its user already. Whether it is gone, or was before.
 fn finish_hidden(record: &TreeRecord) -> bool {
-    let Ok(parent) = Dir::open_named(&record.header.parent_path) else { return false };
-    if parent.id() != record.header.parent {
-        return false;
-    }
+    let header = &record.header;
+    let parent = match Dir::open_named(&header.parent_path) {
+        Ok(parent) if parent.id() == header.parent => parent,
+        // The directory that held it is gone, or another has its place.
+        Ok(_) | Err(Errno::NOENT | Errno::NOTDIR) => return true,
+        Err(_) => return false,
+    };
     let remains = Remains::of(&parent, record);
-    remains.is_hidden() && remains.remove().is_ok()
+    if remains.is_hidden() {
+        return remains.remove().is_ok();
+    }
+    !Stat::at(&parent, &header.name).is_ok_and(|stat| stat.id == header.source)
 }
 
 /// Finishes one file of a batch that an ended run may have published. None if it did not, or if anything about
@@ -259,39 +300,4 @@ fn finish(context: &Context, source: &Arc<Place>, target: &Arc<Target>, intent: 
     }
     unlink(from, &intent.name).map_err(|source| MoveError::Remove { path, source })?;
     Ok(Some(Outcome::Copied { bytes: 0 }))
-}
-
-/// Whether the target is a whole copy of the source: compared, not believed.
-fn is_copy(from: &Dir, name: &[u8], was: &Stat, to: &Dir, new_name: &[u8], is: &Stat) -> bool {
-    if was.kind != is.kind || was.size != is.size || was.mtime != is.mtime {
-        return false;
-    }
-    match was.kind {
-        FileKind::Regular => has_same_content(from, name, to, new_name).unwrap_or(false),
-        FileKind::Symlink => read_link(from, name).is_ok_and(|content| read_link(to, new_name) == Ok(content)),
-        _ => was.device == is.device,
-    }
-}
-
-fn has_same_content(from: &Dir, name: &[u8], to: &Dir, new_name: &[u8]) -> std::result::Result<bool, Errno> {
-    let (left, right) = (open_regular(from, name)?, open_regular(to, new_name)?);
-    let (mut a, mut b) = (vec![0; 256 * 1024], vec![0; 256 * 1024]);
-    let mut offset = 0;
-    loop {
-        let count = read_at(&left, &mut a, offset)?;
-        if count == 0 {
-            return Ok(read_at(&right, &mut b[..1], offset)? == 0);
-        }
-        let mut filled = 0;
-        while filled < count {
-            match read_at(&right, &mut b[filled..count], offset + filled as u64)? {
-                0 => return Ok(false),
-                more => filled += more,
-            }
-        }
-        if a[..count] != b[..count] {
-            return Ok(false);
-        }
-        offset += count as u64;
-    }
 }

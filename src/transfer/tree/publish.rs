@@ -24,6 +24,8 @@ pub(crate) struct PublishedTree {
     pub(super) bytes: u64,
     pub(super) warnings: Vec<String>,
     pub(super) has_open_links: bool,
+    /// Published by an ended run, which may have retired the source, too.
+    pub(super) is_taken_over: bool,
 }
 
 impl StagedTree {
@@ -43,7 +45,15 @@ impl StagedTree {
         }
         let Self { job, header, journal, bytes, warnings, has_open_links, .. } = self;
         job.target.note_published(job.item.target_name());
-        Ok(PublishedTree { job, header, journal: Journal::close(journal), bytes, warnings, has_open_links })
+        Ok(PublishedTree {
+            job,
+            header,
+            journal: Journal::close(journal),
+            bytes,
+            warnings,
+            has_open_links,
+            is_taken_over: false,
+        })
     }
 
     /// Whether it was published; false if the policy leaves an existing target alone.
@@ -92,7 +102,7 @@ impl PublishedTree {
             _ => return Err(Box::new((job, record))),
         };
         let has_open_links = adopt_links(context, &root, record);
-        Ok(Self { job, header, journal, bytes: 0, warnings: Vec::new(), has_open_links })
+        Ok(Self { job, header, journal, bytes: 0, warnings: Vec::new(), has_open_links, is_taken_over: true })
     }
 
     /// Keeps the source, because the target's name could not be made durable.

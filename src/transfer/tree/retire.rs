@@ -31,14 +31,18 @@ impl PublishedTree {
     /// Removes the source. Takes the proof that the target's name is durable.
     pub(crate) fn retire(self, context: &Context, durable: Durable) -> Settled {
         drop(durable);
-        let Self { job, header, journal, bytes, warnings, .. } = self;
+        let Self { job, header, journal, bytes, warnings, is_taken_over, .. } = self;
         let from = job.source.path_of(&job.item);
         let outcome = match job.target.copying(context) {
             Ok(copying) => {
                 let room = copying.stage_dir.dir();
                 match TreeRecord::read(room, &journal) {
                     Some(record) => {
-                        let outcome = retire_source(&job.source.dir, &record, &header);
+                        let outcome = match retire_source(&job.source.dir, &record, &header) {
+                            // The ended run got as far as that.
+                            Err(Failure::Remove(Errno::NOENT)) if is_taken_over => Ok(()),
+                            outcome => outcome,
+                        };
                         // One that stays is read by the next run, which finds everything done.
                         unlink(room, &journal).ok();
                         outcome.map_err(|error| match error {
