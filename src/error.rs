@@ -256,12 +256,6 @@ pub enum MoveError {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// A batch ended in a panic: a defect of pmove's own. Sources of the batch were not retired by it.
-    #[error("internal error while moving {}: please report it", Quoted(path))]
-    Internal {
-        /// A source of the batch.
-        path: PathBuf,
-    },
 }
 
 impl MoveError {

@@ -4,8 +4,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvError};
+use std::time::Duration;
 
-use crate::error::MoveError;
+use crate::error::Quoted;
 use crate::item::{Batch, Item, Outcome, Place, Settled};
 use crate::plan::{Planned, Planner};
 use crate::report::{Phase, Reporter, Summary};
@@ -55,7 +56,7 @@ impl<'a> Coordinator<'a> {
         let leftovers = planner.take_leftovers();
         let tally = Tally::new(Arc::clone(&context), reporter);
         // Some descriptors are needed for directories, and two for each file that a worker has at hand.
-        let permits = IN_FLIGHT.min((context.open_dirs * 3).saturating_sub(64)).max(BATCH);
+        let permits = IN_FLIGHT.min(context.open_dirs * 8).max(BATCH);
         Self {
             context,
             planner,
@@ -76,9 +77,9 @@ impl<'a> Coordinator<'a> {
 
     /// Moves everything that `candidates` yields.
     pub(crate) fn run(mut self, mut candidates: Stream) -> anyhow::Result<Summary> {
-        let mut next = candidates.next();
+        let mut next = self.next_of(&mut candidates);
         // One look ahead, if it costs no waiting: a single item needs no threads.
-        let mut ahead = (!candidates.would_wait()).then(|| candidates.next());
+        let mut ahead = (!candidates.would_wait(Duration::ZERO)).then(|| candidates.next());
         let is_only = matches!(ahead, Some(None));
         while let Some(candidate) = next {
             if self.context.stop.is_set() {
@@ -93,10 +94,10 @@ impl<'a> Coordinator<'a> {
                 ahead
             } else {
                 // Whoever writes the list takes their time: what is there is moved, and said, meanwhile.
-                if candidates.would_wait() {
+                if candidates.would_wait(Duration::ZERO) {
                     self.drain()?;
                 }
-                candidates.next()
+                self.next_of(&mut candidates)
             };
         }
         self.context.counters.listing_done();
@@ -109,6 +110,18 @@ impl<'a> Coordinator<'a> {
         self.retire_held()?;
         self.close();
         Ok(self.tally.close())
+    }
+
+    /// The next candidate; none once the run is to end. Reading would go on after a signal, so it must not begin before
+    /// there is something to read.
+    fn next_of(&self, candidates: &mut Stream) -> Option<crate::error::Result<Candidate>> {
+        const PATIENCE: Duration = Duration::from_millis(200);
+        while candidates.would_wait(PATIENCE) {
+            if self.context.stop.is_set() {
+                return None;
+            }
+        }
+        candidates.next()
     }
 
     fn take(&mut self, candidate: Candidate, is_only: bool) -> anyhow::Result<()> {
@@ -282,11 +295,11 @@ impl<'a> Coordinator<'a> {
                 self.trees_open -= 1;
                 self.held.push(*tree);
             }
-            Event::Panicked { items, path } => {
-                self.is_staging_tree = false;
-                self.in_flight -= items.min(self.in_flight);
-                self.tally.refuse(None, Box::new(MoveError::Internal { path }));
-            }
+            // What else is under way ends as if the process had been killed: nothing is lost by that.
+            Event::Panicked(path) => anyhow::bail!(
+                "internal error while moving {}: please report it; the same command finishes the job",
+                Quoted(&path)
+            ),
         }
         Ok(())
     }

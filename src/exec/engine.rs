@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
@@ -21,11 +22,8 @@ pub(super) enum Event {
     Held(Box<PublishedTree>),
     /// A tree is staged (or has ended): the next one may be begun.
     TreeStaged,
-    /// A worker panicked over work on so many items, the first of which came from here.
-    Panicked {
-        items: usize,
-        path: std::path::PathBuf,
-    },
+    /// A worker panicked over work of which this is the first source.
+    Panicked(PathBuf),
 }
 
 /// The pool and the barrier thread.
@@ -63,15 +61,14 @@ impl Engine {
 
     /// Hands a batch to a worker.
     pub(super) fn batch(&self, batch: Batch<Target>) {
-        let items = batch.items.len();
         let path = batch.items.first().map(|item| batch.source.path_of(item)).unwrap_or_default();
-        self.shared.spawn(items, path, move |shared| work(&shared.context, batch, shared));
+        self.shared.spawn(path, move |shared| work(&shared.context, batch, shared));
     }
 
     /// Hands a tree to a worker, who may call the others for help.
     pub(super) fn tree(&self, job: TreeJob) {
         let path = job.source.path_of(&job.item);
-        self.shared.spawn(1, path, move |shared| {
+        self.shared.spawn(path, move |shared| {
             work_on_tree(&shared.context, job, shared);
             shared.tell(Event::TreeStaged);
         });
@@ -79,12 +76,12 @@ impl Engine {
 
     /// Hands over work that is under way already.
     pub(super) fn go_on(&self, waiting: Waiting) {
-        self.shared.spawn(1, std::path::PathBuf::default(), move |shared| go_on(&shared.context, waiting, shared));
+        self.shared.spawn(PathBuf::default(), move |shared| go_on(&shared.context, waiting, shared));
     }
 
     /// Retires trees, all of which have passed their barriers.
     pub(super) fn retire(&self, tree: PublishedTree, durable: crate::sys::Durable) {
-        self.shared.spawn(1, std::path::PathBuf::default(), move |shared| {
+        self.shared.spawn(PathBuf::default(), move |shared| {
             let settled = tree.retire(&shared.context, durable);
             shared.settled(vec![settled]);
         });
@@ -103,12 +100,12 @@ impl Drop for Engine {
 }
 
 impl Shared {
-    fn spawn(self: &Arc<Self>, items: usize, path: std::path::PathBuf, work: impl FnOnce(&Arc<Self>) + Send + 'static) {
+    fn spawn(self: &Arc<Self>, path: PathBuf, work: impl FnOnce(&Arc<Self>) + Send + 'static) {
         let shared = Arc::clone(self);
         self.pool.spawn(move || {
-            // A defect in one batch must not take the others with it; nothing of the batch is retired by it.
+            // Without this, rayon would abort the process, and nobody would learn over what.
             if catch_unwind(AssertUnwindSafe(|| work(&shared))).is_err() {
-                shared.tell(Event::Panicked { items, path });
+                shared.tell(Event::Panicked(path));
             }
         });
     }
@@ -162,7 +159,7 @@ fn wait_for_barriers(shared: &Arc<Shared>, arrivals: &Receiver<Option<Waiting>>)
             shared.context.counters.phase(Phase::Copying);
             for waiting in group {
                 let durable = durable.clone();
-                shared.spawn(1, std::path::PathBuf::default(), move |shared| {
+                shared.spawn(PathBuf::default(), move |shared| {
                     if let Some(next) = behind_barrier(&shared.context, waiting, durable, shared) {
                         go_on(&shared.context, next, shared);
                     }

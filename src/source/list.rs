@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -23,21 +24,22 @@ const SHOWN: usize = 60;
 
 /// What a list is read from.
 pub trait Input: BufRead {
-    /// Whether the next read would wait, because whoever writes the list is not that far.
-    fn would_wait(&self) -> bool;
+    /// Whether the next read would wait for longer than `patience`, because whoever writes the list is not that far.
+    fn would_wait(&self, patience: Duration) -> bool;
 }
 
 impl Input for BufReader<File> {
-    fn would_wait(&self) -> bool {
+    fn would_wait(&self, patience: Duration) -> bool {
         let mut file = [PollFd::new(self.get_ref(), PollFlags::IN)];
-        // A file that cannot be polled is read without more ado.
-        self.buffer().is_empty() && poll(&mut file, Some(&Timespec::default())) == Ok(0)
+        let patience = Timespec { tv_sec: patience.as_secs().cast_signed(), tv_nsec: patience.subsec_nanos().into() };
+        // A file that cannot be polled is read without more ado. A signal ends the wait: the caller looks for it.
+        self.buffer().is_empty() && matches!(poll(&mut file, Some(&patience)), Ok(0) | Err(Errno::INTR))
     }
 }
 
 /// A list in memory is always there.
 impl<T: AsRef<[u8]>> Input for Cursor<T> {
-    fn would_wait(&self) -> bool {
+    fn would_wait(&self, _patience: Duration) -> bool {
         false
     }
 }
@@ -72,9 +74,9 @@ impl Reader {
         Self { list, entry: Vec::new(), ended: false }
     }
 
-    /// Whether the next name would have to be waited for.
-    pub(super) fn would_wait(&self) -> bool {
-        !self.ended && self.list.input.would_wait()
+    /// Whether the next name would have to be waited for longer than that.
+    pub(super) fn would_wait(&self, patience: Duration) -> bool {
+        !self.ended && self.list.input.would_wait(patience)
     }
 
     /// The next name. Not an `Iterator`: the name lives in the reader until the next call.
@@ -135,7 +137,7 @@ mod tests {
 
     /// An input that is always there.
     impl<R: Read> Input for Ready<R> {
-        fn would_wait(&self) -> bool {
+        fn would_wait(&self, _patience: Duration) -> bool {
             false
         }
     }
@@ -162,16 +164,16 @@ mod tests {
     fn an_input_says_whether_it_would_wait() {
         let (reading, writing) = rustix::pipe::pipe().unwrap();
         let mut input = BufReader::new(File::from(reading));
-        assert!(input.would_wait());
+        assert!(input.would_wait(Duration::ZERO));
         rustix::io::write(&writing, b"a\nb\n").unwrap();
-        assert!(!input.would_wait());
+        assert!(!input.would_wait(Duration::ZERO));
         let mut line = String::new();
         input.read_line(&mut line).unwrap();
-        assert!(!input.would_wait(), "b is in the buffer");
+        assert!(!input.would_wait(Duration::ZERO), "b is in the buffer");
         input.read_line(&mut line).unwrap();
-        assert!(input.would_wait());
+        assert!(input.would_wait(Duration::ZERO));
         drop(writing);
-        assert!(!input.would_wait(), "the end is there");
+        assert!(!input.would_wait(Duration::ZERO), "the end is there");
     }
 
     fn reader(input: impl Read + 'static, separator: u8) -> Reader {

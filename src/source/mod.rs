@@ -9,6 +9,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::FileType;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::io::Errno;
 
@@ -143,13 +144,14 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Whether the next candidate would have to be waited for, because a list is still being written.
+    /// Whether the next candidate would have to be waited for longer than `patience`, because a list is still being
+    /// written. A signal makes the answer yes at once.
     #[must_use]
-    pub fn would_wait(&self) -> bool {
+    pub fn would_wait(&self, patience: Duration) -> bool {
         self.walk.is_none()
             && self.tasks.is_empty()
             && self.unmatched.is_empty()
-            && self.list.as_ref().is_some_and(list::Reader::would_wait)
+            && self.list.as_ref().is_some_and(|list| list.would_wait(patience))
     }
 
     /// Begins a task. It may yield something at once, or leave a walk to be followed.

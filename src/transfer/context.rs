@@ -87,7 +87,7 @@ impl Context {
             started: crate::sys::file_system_time(),
             clock_offset: crate::sys::clock_offset(),
             named_stages: descriptors < 512 || !crate::sys::has_proc(),
-            open_dirs: (descriptors / 4).clamp(4, 2048),
+            open_dirs: (descriptors / 16).clamp(1, 1024),
             links: Links::default(),
             max_errors: None,
             failures: AtomicU64::new(0),

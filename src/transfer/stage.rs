@@ -165,6 +165,7 @@ impl Stager<'_> {
         if let Some(done) = self.before_copying(item, &stat, earlier)? {
             return Ok(done);
         }
+        self.context.counters.known_bytes(stat.size);
         let target_path = self.target.path(item);
         let (to, name) = self.create(item, &stat)?;
         let stage = |file: OwnedFd| match name {

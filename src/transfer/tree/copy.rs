@@ -236,6 +236,7 @@ impl<'a> Walk<'a> {
             }
         }
         if !self.is_staged_before(pair, &entry.name, &stat, known) {
+            tree.context.counters.known_bytes(stat.size);
             let copied = self.copy(pair, &entry.name, open.as_ref(), &stat, (&from, &to));
             tree.bytes.fetch_add(copied?, Ordering::Relaxed);
         }
