@@ -59,7 +59,8 @@ fn run(settings: Settings, signals: &Signals) -> Ending {
     let summary = match move_all(settings, signals, &counters, &mut reporter) {
         Ok(summary) => Summary { elapsed: begun.elapsed(), ..summary },
         Err(error) => {
-            reporter.error(&format_args!("{error:#}"));
+            // Its sources are told by the error itself: the chain would repeat them.
+            reporter.error(&error);
             Summary { failed: 1, elapsed: begun.elapsed(), ..Summary::default() }
         }
     };
@@ -78,7 +79,7 @@ fn move_all(
     reporter: &mut Reporter,
 ) -> anyhow::Result<Summary> {
     crate::sys::clear_umask();
-    let stop = Stop::new(signals.flag());
+    let stop = Stop::new(signals.flag(), signals.second());
     let wants_paths = settings.wants_paths();
     let context = Context::new(settings.policy, settings.sync, wants_paths, Arc::clone(counters), stop);
     let context = Arc::new(context.with_max_errors(settings.max_errors));

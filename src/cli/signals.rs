@@ -1,4 +1,5 @@
-//! SIGINT, SIGTERM and SIGHUP: the first one ends the work in good order, a second one ends the process at once.
+//! SIGINT, SIGTERM and SIGHUP: the first one ends the work in good order, a second one, half a second later or more,
+//! ends the process at once. (timeout(1) sends its signal twice in one breath, to the process and to its group.)
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -9,12 +10,13 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 pub(super) struct Signals {
     came: Arc<AtomicBool>,
     which: Arc<AtomicUsize>,
+    second: Arc<AtomicBool>,
 }
 
 impl Signals {
     /// Begins to watch for them. A signal that the caller has set to be ignored (nohup) stays ignored.
     pub(super) fn watch() -> Self {
-        let signals = Self { came: Arc::default(), which: Arc::default() };
+        let signals = Self { came: Arc::default(), which: Arc::default(), second: Arc::default() };
         // Past a file size limit, writing is to fail like any other, not to kill the process (setrlimit(2)).
         drop(signal_hook::flag::register(SIGXFSZ, Arc::default()));
         let ignored = ignored_signals();
@@ -23,9 +25,9 @@ impl Signals {
                 continue;
             }
             let number = usize::try_from(signal).unwrap_or(0);
-            // The order counts: the second signal finds the flag that the first one has set. Where a handler cannot be
-            // set, the signal ends the process as it always would, and the next run finishes the job.
-            let set = signal_hook::flag::register_conditional_default(signal, Arc::clone(&signals.came))
+            // Where a handler cannot be set, the signal ends the process as it always would, and the next run finishes
+            // the job.
+            let set = signal_hook::flag::register_conditional_default(signal, Arc::clone(&signals.second))
                 .and_then(|_| signal_hook::flag::register_usize(signal, Arc::clone(&signals.which), number))
                 .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&signals.came)));
             drop(set);
@@ -36,6 +38,11 @@ impl Signals {
     /// Set once a signal came.
     pub(super) fn flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.came)
+    }
+
+    /// To be set once a further signal is to end the process at once.
+    pub(super) fn second(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.second)
     }
 
     /// If a signal came: ends the process as that signal would have.

@@ -43,6 +43,7 @@ struct Shared {
 impl Engine {
     /// Starts the threads. Returns what workers will tell.
     pub(super) fn start(context: &Arc<Context>, jobs: NonZeroUsize) -> anyhow::Result<(Self, Receiver<Event>)> {
+        context.stop.expect_long_work();
         let (events, told) = channel();
         let (barrier, waiting) = channel();
         let pool = rayon::ThreadPoolBuilder::new()

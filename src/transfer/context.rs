@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::time::Duration;
 
 use crate::error::MoveError;
 use crate::item::{Item, Outcome, Place, Policy, Settled};
@@ -21,15 +22,36 @@ pub(crate) enum SyncMode {
 }
 
 /// Set when no more work is to be begun: by a signal, by too many errors, by a target that is full.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Stop {
     interrupted: Arc<AtomicBool>,
+    /// From when on a further signal ends the process at once.
+    second: Arc<AtomicBool>,
+    watcher: Once,
     given_up: AtomicBool,
 }
 
 impl Stop {
-    pub(crate) fn new(interrupted: Arc<AtomicBool>) -> Self {
-        Self { interrupted, given_up: AtomicBool::new(false) }
+    pub(crate) fn new(interrupted: Arc<AtomicBool>, second: Arc<AtomicBool>) -> Self {
+        Self { interrupted, second, watcher: Once::new(), given_up: AtomicBool::new(false) }
+    }
+
+    /// From now on there is work that may take long: half a second after a first signal, a second one is to end it.
+    pub(crate) fn expect_long_work(&self) {
+        const LOOK: Duration = Duration::from_millis(100);
+        const GRACE: Duration = Duration::from_millis(400);
+        self.watcher.call_once(|| {
+            let (interrupted, second) = (Arc::clone(&self.interrupted), Arc::clone(&self.second));
+            let watch = move || {
+                while !interrupted.load(Ordering::Relaxed) {
+                    std::thread::sleep(LOOK);
+                }
+                std::thread::sleep(GRACE);
+                second.store(true, Ordering::Relaxed);
+            };
+            // Not joined: it holds nothing, and ends with the process. Without it, only SIGKILL is heard at once.
+            std::thread::Builder::new().name("pmove-signals".into()).spawn(watch).ok();
+        });
     }
 
     /// Take no more work.

@@ -86,7 +86,7 @@ impl Leftovers {
                     self.intents.extend(intents.map(|intent| ((intent.parent, intent.name.clone()), intent)));
                 }
                 Some(b'j') => {
-                    if let Some(TreeRecord { header, .. }) = TreeRecord::read(&run.dir, &entry.name) {
+                    if let Some(TreeRecord { header, .. }) = TreeRecord::open(&run.dir, &entry.name) {
                         self.trees.insert((header.parent, header.name), (index, entry.name.into_vec()));
                     }
                 }
@@ -103,7 +103,7 @@ impl Leftovers {
             return Some(intent.new_name.clone().unwrap_or_else(|| intent.name.clone()));
         }
         let (run, journal) = self.trees.get(&key)?;
-        TreeRecord::read(&self.runs[*run].dir, journal).map(|record| record.header.target_name)
+        TreeRecord::open(&self.runs[*run].dir, journal).map(|record| record.header.target_name)
     }
 
     /// Goes on with an item, if an ended run had begun with it.
@@ -166,7 +166,7 @@ impl Leftovers {
         item: Item,
     ) -> Resumed {
         let run = &self.runs[run].dir;
-        let (Some(record), Ok(copying)) = (TreeRecord::read(run, journal), target.copying(context)) else {
+        let (Some(record), Ok(copying)) = (TreeRecord::open(run, journal), target.copying(context)) else {
             return Resumed::Afresh(item);
         };
         let room = copying.stage_dir.dir();
@@ -192,7 +192,7 @@ impl Leftovers {
         let is_there = Stat::at(run, &record.header.stage).is_ok_and(|stat| stat.id == record.header.stage_root);
         let stage = copying.stage_dir.fresh_name('d');
         if is_there && rename_replacing(run, &record.header.stage, room, &stage).is_ok() {
-            job.reuse = Some(Reuse { stage, known: record.into_known() });
+            job.reuse = Some(Reuse { stage, known: record.known() });
         }
         Resumed::Tree(job)
     }
@@ -237,7 +237,7 @@ fn clear_run(run: &EndedRun, needed: impl Fn(&[u8]) -> bool) {
         if entry.name.first() != Some(&b'j') {
             continue;
         }
-        let record = TreeRecord::read(&run.dir, &entry.name);
+        let record = TreeRecord::open(&run.dir, &entry.name);
         let finished = record.as_ref().is_some_and(finish_hidden);
         if needed(&entry.name) && !finished {
             kept_stages.extend(record.map(|record| record.header.stage));

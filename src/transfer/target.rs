@@ -79,6 +79,7 @@ impl Target {
     pub(crate) fn copying(&self, context: &Context) -> std::result::Result<&Copying, Errno> {
         let made = self.copying.get_or_init(|| {
             let dir = &self.place.dir;
+            context.stop.expect_long_work();
             let stage_dir = StageDir::open(dir, &context.token)?;
             // Before anything is written. Of the target directory itself we may not get a descriptor to sync by.
             let barrier = context.barrier(stage_dir.dir());

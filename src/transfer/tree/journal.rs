@@ -10,8 +10,8 @@ use std::sync::{Mutex, PoisonError};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use crate::sys::{Dir, FileId, append_all, create_named, unlink};
-use crate::transfer::record::{frame, read_all, unframe};
+use crate::sys::{Dir, FileId, FileKind, Stat, append_all, create_named, open_regular, read_at, unlink};
+use crate::transfer::record::{frame, unframe};
 use crate::transfer::stamp::Stamp;
 
 use super::nodes::{Node, Nodes};
@@ -155,59 +155,97 @@ impl State {
     }
 }
 
-/// A journal read back.
+/// A journal that is read back, frame by frame: never all of it at once.
 #[derive(Debug)]
 pub(crate) struct TreeRecord {
     pub(crate) header: Header,
-    pub(super) nodes: Nodes,
-    pub(super) files: Vec<(u32, Vec<Staged>)>,
-    pub(super) known: Known,
+    file: OwnedFd,
+}
+
+/// The frames of a journal, each with its offset, up to the first that is not whole.
+pub(super) struct Frames<'a> {
+    file: &'a OwnedFd,
+    buffer: Vec<u8>,
+    /// Where in the buffer the next frame begins.
+    start: usize,
+    /// Where in the file the buffer begins.
+    base: u64,
+}
+
+impl Iterator for Frames<'_> {
+    type Item = (u64, Frame);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        const CHUNK: usize = 256 << 10;
+        loop {
+            let mut rest = &self.buffer[self.start..];
+            if let Some(frame) = unframe(&mut rest) {
+                let at = self.base + self.start as u64;
+                self.start = self.buffer.len() - rest.len();
+                return Some((at, frame));
+            }
+            self.buffer.drain(..self.start);
+            self.base += self.start as u64;
+            self.start = 0;
+            let had = self.buffer.len();
+            self.buffer.resize(had + CHUNK, 0);
+            // What cannot be read was not written: what it would speak of is left alone.
+            let count = read_at(self.file, &mut self.buffer[had..], self.base + had as u64).unwrap_or(0);
+            self.buffer.truncate(had + count);
+            if count == 0 {
+                return None;
+            }
+        }
+    }
 }
 
 impl TreeRecord {
-    /// Reads the journal `name`: none if it has no whole header.
-    pub(crate) fn read(dir: &Dir, name: &[u8]) -> Option<Self> {
-        let bytes = read_all(dir, name)?;
-        let mut rest = &bytes[..];
-        let Frame::Header(header) = unframe(&mut rest)? else { return None };
-        let mut nodes: Vec<Node> = Vec::new();
-        let mut files: Vec<(u64, u32, Vec<Staged>)> = Vec::new();
-        let mut known = Known::new();
-        let mut proven = 0;
-        loop {
-            let at = (bytes.len() - rest.len()) as u64;
-            match unframe(&mut rest) {
-                Some(Frame::Dir { id, parent, name }) if id as usize == nodes.len() => {
-                    nodes.push(Node { parent, name: name.into(), stat: None });
-                }
-                Some(Frame::Files { dir, files: staged }) => files.push((at, dir, staged)),
-                Some(Frame::Proven { before }) => proven = before,
-                Some(Frame::Known { dir, files }) => {
-                    known.entry(dir).or_default().extend(files.into_iter().map(|file| (file.name, file.stamp)));
-                }
-                // The end, or where it was cut off.
-                _ => break,
-            }
+    /// Opens the journal `name`: none if it has no whole header.
+    pub(crate) fn open(dir: &Dir, name: &[u8]) -> Option<Self> {
+        if Stat::at(dir, name).ok()?.kind != FileKind::Regular {
+            return None;
         }
-        let nodes = Nodes::from_list(nodes);
-        for (_, dir, staged) in files.iter().filter(|(at, ..)| *at < proven) {
-            let known = known.entry(nodes.path(*dir)).or_default();
-            known.extend(staged.iter().map(|file| (file.name.clone(), file.stamp)));
+        let file = open_regular(dir, name).ok()?;
+        let first = Frames { file: &file, buffer: Vec::new(), start: 0, base: 0 }.next();
+        match first {
+            Some((_, Frame::Header(header))) => Some(Self { header, file }),
+            _ => None,
         }
-        let files = files.into_iter().map(|(_, dir, staged)| (dir, staged)).collect();
-        Some(Self { header, nodes, files, known })
     }
 
-    /// Takes what is proven durable.
-    pub(crate) fn into_known(self) -> Known {
-        self.known
+    /// All frames, from the first.
+    pub(super) fn frames(&self) -> Frames<'_> {
+        Frames { file: &self.file, buffer: Vec::new(), start: 0, base: 0 }
+    }
+
+    /// What is proven durable.
+    pub(crate) fn known(&self) -> Known {
+        let proven = self.frames().filter_map(|(_, frame)| match frame {
+            Frame::Proven { before } => Some(before),
+            _ => None,
+        });
+        let proven = proven.last().unwrap_or(0);
+        let (nodes, mut known) = (Nodes::default(), Known::new());
+        for (_, frame) in self.frames().take_while(|(at, _)| *at < proven) {
+            let (dir, files) = match frame {
+                Frame::Dir { parent, name, .. } => {
+                    nodes.add(Node { parent, name: name.into(), stat: None }, |_, _| {});
+                    continue;
+                }
+                Frame::Files { dir, files } => (nodes.path(dir), files),
+                Frame::Known { dir, files } => (dir, files),
+                Frame::Header(_) | Frame::Proven { .. } => continue,
+            };
+            known.entry(dir).or_default().extend(files.into_iter().map(|file| (file.name, file.stamp)));
+        }
+        known
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::{FileKind, Time};
+    use crate::sys::Time;
 
     fn header() -> Header {
         let id = FileId { dev: 1, ino: 2 };
@@ -242,9 +280,9 @@ mod tests {
         journal.append(&Frame::Proven { before });
         journal.append(&Frame::Files { dir: 0, files: vec![staged("after")] });
         journal.flush().unwrap();
-        let record = TreeRecord::read(&dir, b"j").unwrap();
-        assert_eq!(record.files.len(), 3);
-        let known = record.into_known();
+        let record = TreeRecord::open(&dir, b"j").unwrap();
+        assert_eq!(record.frames().filter(|(_, frame)| matches!(frame, Frame::Files { .. })).count(), 3);
+        let known = record.known();
         assert_eq!(known[&b""[..]].keys().collect::<Vec<_>>(), [&b"before".to_vec()]);
     }
 }

@@ -26,10 +26,6 @@ pub(super) struct Node {
 pub(super) struct Nodes(Mutex<Vec<Node>>);
 
 impl Nodes {
-    pub(super) fn from_list(list: Vec<Node>) -> Self {
-        Self(Mutex::new(list))
-    }
-
     /// Adds a directory, and calls `note` with its number before any other can be added.
     pub(super) fn add(&self, node: Node, note: impl FnOnce(u32, &Node)) -> u32 {
         let mut list = self.0.lock().unwrap_or_else(PoisonError::into_inner);

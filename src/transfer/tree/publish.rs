@@ -11,7 +11,8 @@ use crate::sys::{Dir, Durable, FileId, NoReplace, rename_noreplace, rename_repla
 use crate::transfer::{Context, Target};
 
 use super::TreeJob;
-use super::journal::{Header, Journal, TreeRecord};
+use super::journal::{Frame, Header, Journal, TreeRecord};
+use super::nodes::{Node, Nodes};
 use super::stage::StagedTree;
 
 /// A tree whose target is there, but whose name may not be durable.
@@ -101,7 +102,7 @@ impl PublishedTree {
             Ok(root) if root.id() == header.stage_root => Arc::new(root),
             _ => return Err(Box::new((job, record))),
         };
-        let has_open_links = adopt_links(context, &root, record);
+        let has_open_links = adopt_links(context, &root, &record);
         Ok(Self { job, header, journal, bytes: 0, warnings: Vec::new(), has_open_links, is_taken_over: true })
     }
 
@@ -115,16 +116,25 @@ impl PublishedTree {
 }
 
 /// Takes note of the files with several links in a published tree. Whether any has names outside of it.
-fn adopt_links(context: &Context, root: &Arc<Dir>, record: TreeRecord) -> bool {
-    let TreeRecord { header, nodes, files, .. } = record;
-    let nodes = Arc::new(nodes);
-    let linked = files.iter().flat_map(|(dir, files)| files.iter().map(move |file| (*dir, file)));
-    let linked: Vec<_> = linked.filter(|(_, file)| file.stamp.links > 1).collect();
-    let id = |ino| FileId { dev: header.source.dev, ino };
-    for (dir, file) in &linked {
-        context.links.adopt(id(file.stamp.ino), root, &nodes, *dir, &file.name, file.stamp.size);
+fn adopt_links(context: &Context, root: &Arc<Dir>, record: &TreeRecord) -> bool {
+    let nodes = Arc::new(Nodes::default());
+    let id = |ino| FileId { dev: record.header.source.dev, ino };
+    let mut linked = Vec::new();
+    for (_, frame) in record.frames() {
+        match frame {
+            Frame::Dir { parent, name, .. } => {
+                nodes.add(Node { parent, name: name.into(), stat: None }, |_, _| {});
+            }
+            Frame::Files { dir, files } => {
+                for file in files.into_iter().filter(|file| file.stamp.links > 1) {
+                    context.links.adopt(id(file.stamp.ino), root, &nodes, dir, &file.name, file.stamp.size);
+                    linked.push((id(file.stamp.ino), file.stamp.links));
+                }
+            }
+            Frame::Header(_) | Frame::Proven { .. } | Frame::Known { .. } => {}
+        }
     }
-    linked.iter().any(|(_, file)| context.links.is_open(id(file.stamp.ino), file.stamp.links))
+    linked.into_iter().any(|(file, links)| context.links.is_open(file, links))
 }
 
 impl PublishedTree {

@@ -1,7 +1,5 @@
 //! Retiring a tree's source: it vanishes with one rename, then what the journal lists is removed, and only that.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use rayon::prelude::*;
 use rustix::io::Errno;
 
@@ -10,8 +8,12 @@ use crate::item::{Outcome, Settled};
 use crate::sys::{Dir, Durable, NoReplace, Stat, effective_user, give_mode, rename_noreplace, unlink, unlink_dir};
 use crate::transfer::Context;
 
-use super::journal::{Header, TreeRecord};
+use super::journal::{Frame, Header, Staged, TreeRecord};
+use super::nodes::{Node, Nodes};
 use super::publish::PublishedTree;
+
+/// So many pieces of the journal are worked on side by side.
+const PIECES: usize = 64;
 
 /// The source of a published tree, being removed.
 pub(crate) struct Remains<'a> {
@@ -36,7 +38,7 @@ impl PublishedTree {
         let outcome = match job.target.copying(context) {
             Ok(copying) => {
                 let room = copying.stage_dir.dir();
-                match TreeRecord::read(room, &journal) {
+                match TreeRecord::open(room, &journal) {
                     Some(record) => {
                         let outcome = match retire_source(&job.source.dir, &record, &header) {
                             // The ended run got as far as that.
@@ -113,16 +115,29 @@ impl<'a> Remains<'a> {
         if root.id() != *source {
             return Err(Errno::NOENT);
         }
-        let has_left = AtomicBool::new(false);
-        self.record.files.par_iter().for_each(|(dir, files)| {
-            if !self.remove_files(&root, *dir, files).is_ok_and(|whole| whole) {
-                has_left.store(true, Ordering::Relaxed);
+        let nodes = Nodes::default();
+        let mut pieces = Vec::with_capacity(PIECES);
+        let remove = |pieces: &mut Vec<(u32, Vec<Staged>)>| {
+            // What is not removed, for whatever reason, shows when the root is to be.
+            pieces.par_drain(..).for_each(|(dir, files)| {
+                remove_files(&nodes, &root, dir, &files).ok();
+            });
+        };
+        for (_, frame) in self.record.frames() {
+            match frame {
+                Frame::Dir { parent, name, .. } => {
+                    nodes.add(Node { parent, name: name.into(), stat: None }, |_, _| {});
+                }
+                Frame::Files { dir, files } => pieces.push((dir, files)),
+                Frame::Header(_) | Frame::Proven { .. } | Frame::Known { .. } => {}
             }
-        });
-        for id in (1..self.record.nodes.len()).rev() {
-            if self.remove_dir(&root, id).is_err() {
-                has_left.store(true, Ordering::Relaxed);
+            if pieces.len() == PIECES {
+                remove(&mut pieces);
             }
+        }
+        remove(&mut pieces);
+        for id in (1..nodes.len()).rev() {
+            remove_dir(&nodes, &root, id).ok();
         }
         drop(root);
         match unlink_dir(self.parent, hidden) {
@@ -134,42 +149,38 @@ impl<'a> Remains<'a> {
             Err(error) => Err(error),
         }
     }
-
-    /// Removes files of one directory that are what was copied. Whether these were all.
-    fn remove_files(&self, root: &Dir, dir: u32, files: &[super::journal::Staged]) -> Result<bool, Errno> {
-        let here = match self.record.nodes.open(root, dir) {
-            Ok(here) => here,
-            // A run before this one has removed it with everything in it.
-            Err(Errno::NOENT) => return Ok(true),
-            Err(error) => return Err(error),
-        };
-        open_up(&here)?;
-        let mut whole = true;
-        for file in files {
-            match file.stamp.check(&here, &file.name) {
-                Ok(true) => whole &= unlink(&here, &file.name).is_ok(),
-                Err(Errno::NOENT) => {}
-                Ok(false) | Err(_) => whole = false,
-            }
-        }
-        Ok(whole)
-    }
-
-    fn remove_dir(&self, root: &Dir, id: u32) -> Result<(), Errno> {
-        let Some(node) = self.record.nodes.get(id) else { return Ok(()) };
-        let above = match self.record.nodes.open(root, node.parent) {
-            Ok(above) => above,
-            Err(Errno::NOENT) => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        open_up(&above)?;
-        match unlink_dir(&above, &node.name) {
-            Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
 }
 
+/// Removes files of one directory that are what was copied.
+fn remove_files(nodes: &Nodes, root: &Dir, dir: u32, files: &[Staged]) -> Result<(), Errno> {
+    let here = match nodes.open(root, dir) {
+        Ok(here) => here,
+        // A run before this one has removed it with everything in it.
+        Err(Errno::NOENT) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    open_up(&here)?;
+    for file in files {
+        if file.stamp.check(&here, &file.name) == Ok(true) {
+            unlink(&here, &file.name)?;
+        }
+    }
+    Ok(())
+}
+
+fn remove_dir(nodes: &Nodes, root: &Dir, id: u32) -> Result<(), Errno> {
+    let Some(node) = nodes.get(id) else { return Ok(()) };
+    let above = match nodes.open(root, node.parent) {
+        Ok(above) => above,
+        Err(Errno::NOENT) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    open_up(&above)?;
+    match unlink_dir(&above, &node.name) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
 /// Lets us remove things from a directory of our own that was read-only.
 fn open_up(dir: &Dir) -> Result<(), Errno> {
     let stat = dir.stat();
