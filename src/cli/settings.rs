@@ -59,7 +59,7 @@ pub(super) fn from_args(args: impl IntoIterator<Item = OsString>) -> Result<Sett
     };
     match Args::try_parse_from(&args) {
         Ok(args) => resolve(args, program).map_err(|usage| Early::Usage(program, usage)),
-        Err(error) => Err(Early::from_clap(program, &error)),
+        Err(error) => Err(Early::from_clap(program, &error, &args)),
     }
 }
 
@@ -103,7 +103,11 @@ fn resolve(args: Args, program: &'static str) -> Result<Settings, Usage> {
     if no_target_directory && only.is_none() {
         return Err(match sources.get(1) {
             Some(Operand::Literal(_)) if !has_other_sources => {
-                Usage::hinted(format!("extra operand {}", Quoted(&destination)))
+                let third = match sources.get(2) {
+                    Some(Operand::Literal(third) | Operand::Pattern(third)) => third,
+                    None => &destination,
+                };
+                Usage::hinted(format!("extra operand {}", Quoted(third)))
             }
             _ => Usage::plain("--no-target-directory (-T) takes exactly one source"),
         });

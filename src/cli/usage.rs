@@ -1,5 +1,6 @@
 //! What is said instead of running: usage errors in mv's words, help, the version.
 
+use std::ffi::OsString;
 use std::io::Write;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -33,10 +34,11 @@ pub(super) enum Early {
 }
 
 impl Early {
-    pub(super) fn from_clap(program: &'static str, error: &clap::Error) -> Self {
+    /// `args`: the command line, the program's name first.
+    pub(super) fn from_clap(program: &'static str, error: &clap::Error, args: &[OsString]) -> Self {
         match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Self::Asked(program, error.render().to_string()),
-            _ => Self::Usage(program, in_mvs_words(error)),
+            _ => Self::Usage(program, in_mvs_words(error, args)),
         }
     }
 
@@ -65,7 +67,7 @@ impl Early {
     }
 }
 
-fn in_mvs_words(error: &clap::Error) -> Usage {
+fn in_mvs_words(error: &clap::Error, args: &[OsString]) -> Usage {
     let word = |kind| match error.get(kind) {
         Some(ContextValue::String(word)) => word.clone(),
         _ => String::new(),
@@ -75,13 +77,23 @@ fn in_mvs_words(error: &clap::Error) -> Usage {
     let option = argument.split_whitespace().next().unwrap_or_default().to_owned();
     match error.kind() {
         ErrorKind::UnknownArgument => match option.strip_prefix("--") {
-            Some(_) => Usage::hinted(format!("unrecognized option '{option}'")),
+            Some(_) => {
+                // As it was written, with what stands behind its equals sign.
+                let written = args.iter().filter_map(|arg| arg.to_str());
+                let whole = written.filter(|arg| arg.split('=').next() == Some(&option)).last();
+                Usage::hinted(format!("unrecognized option '{}'", whole.unwrap_or(&option)))
+            }
             None => Usage::hinted(format!("invalid option -- '{}'", option.trim_start_matches('-'))),
         },
         ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
             let value = word(ContextKind::InvalidValue);
-            if value.is_empty() {
-                return Usage::hinted(format!("option '{option}' requires an argument"));
+            if value.is_empty() && error.kind() == ErrorKind::InvalidValue {
+                // It can only be missing at the end.
+                let last = args.last().and_then(|arg| arg.to_str()).unwrap_or_default();
+                return Usage::hinted(match last.chars().last() {
+                    Some(letter) if !last.starts_with("--") => format!("option requires an argument -- '{letter}'"),
+                    _ => format!("option '{option}' requires an argument"),
+                });
             }
             let valid = match error.get(ContextKind::ValidValue) {
                 Some(ContextValue::Strings(words)) => {

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvError};
 use std::time::Duration;
 
-use crate::error::Quoted;
+use rustix::io::Errno;
+
+use crate::error::{MoveError, Quoted};
 use crate::item::{Batch, Item, Outcome, Place, Settled};
 use crate::plan::{Planned, Planner};
 use crate::report::{Phase, Reporter, Summary};
@@ -15,7 +17,7 @@ use crate::transfer::{Context, Deferred, Leftovers, PublishedTree, Resumed, Targ
 
 use super::Pace;
 use super::engine::{Engine, Event};
-use super::groups::Groups;
+use super::groups::{Added, Groups};
 use super::tally::Tally;
 use super::work::{Sink, Waiting, work};
 
@@ -276,10 +278,18 @@ impl<'a> Coordinator<'a> {
                         }
                         Deferred::Linked { source, target, item, file, links } => {
                             self.in_flight -= 1;
-                            if let Some(batch) = self.groups.add(file, links, source, target, item) {
-                                // Its members had permits until now, or just a moment ago.
-                                self.in_flight += batch.items.len();
-                                self.engine()?.0.batch(batch);
+                            match self.groups.add(file, links, source, target, item) {
+                                Added::Collected => {}
+                                Added::Complete(batch) => {
+                                    // Its members had permits until now, or just a moment ago.
+                                    self.in_flight += batch.items.len();
+                                    self.engine()?.0.batch(batch);
+                                }
+                                // It will have gone with the first.
+                                Added::Repeated(source, item) => {
+                                    let gone = MoveError::Stat { path: source.path_of(&item), source: Errno::NOENT };
+                                    self.tally.refuse(item.order, Box::new(gone));
+                                }
                             }
                         }
                     }

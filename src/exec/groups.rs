@@ -21,8 +21,18 @@ struct Group {
     members: Vec<(Arc<Place>, Item)>,
 }
 
+/// What became of a name.
+pub(super) enum Added {
+    /// It waits for the others.
+    Collected,
+    /// They are all there.
+    Complete(Batch<Target>),
+    /// This very name was there already: the same source, named twice.
+    Repeated(Arc<Place>, Item),
+}
+
 impl Groups {
-    /// Adds a name of `file`, which has `links` names in all. A batch once they are all there.
+    /// Adds a name of `file`, which has `links` names in all.
     pub(super) fn add(
         &mut self,
         file: FileId,
@@ -30,14 +40,17 @@ impl Groups {
         source: Arc<Place>,
         target: Arc<Target>,
         item: Item,
-    ) -> Option<Batch<Target>> {
+    ) -> Added {
         let group = self.0.entry(file).or_insert_with(|| Group { target, members: Vec::new() });
+        let here = source.dir.id();
+        if group.members.iter().any(|(place, other)| place.dir.id() == here && other.name == item.name) {
+            return Added::Repeated(source, item);
+        }
         group.members.push((source, item));
         if group.members.len() < links as usize {
-            return None;
+            return Added::Collected;
         }
-        let group = self.0.remove(&file)?;
-        group.into_batch()
+        self.0.remove(&file).and_then(Group::into_batch).map_or(Added::Collected, Added::Complete)
     }
 
     /// All that is left, in batches that keep each group together.

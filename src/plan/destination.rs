@@ -68,7 +68,9 @@ pub(crate) fn resolve_destination(path: &[u8], kind: DestinationKind, only: Opti
         return Err(Box::new(refuse(if exists(source) { Errno::NOTDIR } else { return missing(source) })));
     }
     rename_to(name).map_err(|error| {
-        if exists(source) {
+        if error == Errno::NOTDIR {
+            Box::new(MoveError::Stat { path: shown(), source: error })
+        } else if exists(source) {
             Box::new(refuse(error))
         } else {
             Box::new(MoveError::Stat { path: path_from(source.to_vec()), source: Errno::NOENT })

@@ -82,7 +82,8 @@ impl From<Statx> for Stat {
     fn from(s: Statx) -> Self {
         let set = s.stx_attributes & s.stx_attributes_mask;
         Self {
-            id: FileId { dev: (u64::from(s.stx_dev_major) << 32) | u64::from(s.stx_dev_minor), ino: s.stx_ino },
+            // As in `st_dev`, which is what walkdir and std show.
+            id: FileId { dev: rustix::fs::makedev(s.stx_dev_major, s.stx_dev_minor), ino: s.stx_ino },
             kind: rustix::fs::FileType::from_raw_mode(u32::from(s.stx_mode)).into(),
             mode: u32::from(s.stx_mode) & 0o7777,
             uid: s.stx_uid,

@@ -112,7 +112,12 @@ fn replace(target: &Target, copying: &Copying, items: &[StagedItem], index: usiz
         }
         _ => return Err(cannot_publish(target, one, Errno::NOENT)),
     };
-    rename_replacing(stage_dir, staged, &target.place.dir, one.item.target_name()).map_err(|error| {
+    let replaced = rename_replacing(stage_dir, staged, &target.place.dir, one.item.target_name());
+    if one.stat.links > 1 && replaced.is_ok() {
+        // Had the target become another link of what is staged, rename(2) would have said yes, and done nothing.
+        unlink(stage_dir, staged).ok();
+    }
+    replaced.map_err(|error| {
         unlink(stage_dir, staged).ok();
         cannot_publish(target, one, error)
     })

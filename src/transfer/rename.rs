@@ -110,7 +110,7 @@ fn explain(place: &Place, target: &Target, item: &Item, error: Errno) -> Box<Mov
     let (from, to) = (place.path_of(item), target.path(item));
     Box::new(match error {
         // Which of the two is missing?
-        Errno::NOENT | Errno::NOTDIR => match Stat::at(&place.dir, &item.name) {
+        Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG => match Stat::at(&place.dir, &item.name) {
             Ok(stat) if item.only_directory && !stat.is_dir() => not_a_directory(from, to, &stat),
             Ok(_) => MoveError::Move { from, to, source: error },
             Err(source) => MoveError::Stat { path: from, source },
