@@ -240,6 +240,14 @@ pub enum MoveError {
         /// What the kernel said.
         source: Errno,
     },
+    /// What an ended run has left at the target cannot be read. Going on might do twice what is done.
+    #[error("cannot read what an interrupted run left in {}: {}", Quoted(path), Cause(*source))]
+    Leftovers {
+        /// The target directory.
+        path: PathBuf,
+        /// What the kernel said.
+        source: Errno,
+    },
     /// The list of sources cannot be read.
     #[error("cannot read list {}: {}", Quoted(path), Cause(*source))]
     ReadList {
@@ -276,6 +284,7 @@ impl MoveError {
             | Self::Target { source, .. }
             | Self::TargetDirectory { source, .. }
             | Self::ReadDirectory { source, .. }
+            | Self::Leftovers { source, .. }
             | Self::ReadList { source, .. } => Some(*source),
             _ => None,
         }

@@ -44,11 +44,11 @@ pub(crate) fn resolve_destination(path: &[u8], kind: DestinationKind, only: Opti
                 // An ended run may have put the one source under this very name: then it is not to go into itself.
                 if kind == DestinationKind::Operand
                     && let Some(source) = only
-                    && let Some(destination) = finish_rename(path, source)
+                    && let Some(destination) = finish_rename(path, source)?
                 {
                     return Ok(destination);
                 }
-                let leftovers = Leftovers::find(&dir);
+                let leftovers = find_leftovers(&dir, path)?;
                 let prefix = if path.ends_with(b"/") { path.to_vec() } else { [path, b"/"].concat() };
                 let target = Arc::new(Target::new(Place::new(dir, &prefix)));
                 return Ok(Destination { target, name: None, leftovers });
@@ -67,7 +67,7 @@ pub(crate) fn resolve_destination(path: &[u8], kind: DestinationKind, only: Opti
     if only_directory && !is_directory(source) {
         return Err(Box::new(refuse(if exists(source) { Errno::NOTDIR } else { return missing(source) })));
     }
-    rename_to(name).map_err(|error| {
+    let destination = rename_to(name).map_err(|error| {
         if error == Errno::NOTDIR {
             Box::new(MoveError::Stat { path: shown(), source: error })
         } else if exists(source) {
@@ -75,7 +75,8 @@ pub(crate) fn resolve_destination(path: &[u8], kind: DestinationKind, only: Opti
         } else {
             Box::new(MoveError::Stat { path: path_from(source.to_vec()), source: Errno::NOENT })
         }
-    })
+    })?;
+    destination
 }
 
 fn missing(source: &[u8]) -> Result<Destination> {
@@ -88,27 +89,38 @@ fn open_directory(path: &[u8]) -> std::result::Result<Dir, Errno> {
 }
 
 /// The destination that gives the one source the name `path`.
-fn rename_to(path: &[u8]) -> std::result::Result<Destination, Errno> {
+fn rename_to(path: &[u8]) -> std::result::Result<Result<Destination>, Errno> {
     let (parent, name) = split(path);
     if name.is_empty() {
         return Err(if path.is_empty() { Errno::NOENT } else { Errno::BUSY });
     }
     let dir = Dir::open_named(parent)?;
-    let leftovers = Leftovers::find(&dir);
+    let leftovers = match find_leftovers(&dir, parent) {
+        Ok(leftovers) => leftovers,
+        Err(error) => return Ok(Err(error)),
+    };
     let target = Arc::new(Target::new(Place::new(dir, parent)));
-    Ok(Destination { target, name: Some(name.into()), leftovers })
+    Ok(Ok(Destination { target, name: Some(name.into()), leftovers }))
+}
+
+/// What ended runs left in a directory.
+fn find_leftovers(dir: &Dir, path: &[u8]) -> Result<Option<Leftovers>> {
+    Leftovers::find(dir).map_err(|source| {
+        let path = if path.is_empty() { b"." } else { path };
+        Box::new(MoveError::Leftovers { path: path_from(path.to_vec()), source })
+    })
 }
 
 /// The destination of an ended run that gave `source` the name `path`, if one did.
-fn finish_rename(path: &[u8], source: &[u8]) -> Option<Destination> {
+fn finish_rename(path: &[u8], source: &[u8]) -> Result<Option<Destination>> {
     let (name, _) = strip_slashes(path);
     let (source, _) = strip_slashes(source);
-    let destination = rename_to(name).ok()?;
-    let leftovers = destination.leftovers.as_ref()?;
+    let Ok(destination) = rename_to(name) else { return Ok(None) };
+    let destination = destination?;
     let (parent, source_name) = split(source);
-    let parent = Dir::open_named(parent).ok()?;
-    let given = leftovers.target_name_of(parent.id(), source_name)?;
-    (given == split(name).1).then_some(destination)
+    let (Some(leftovers), Ok(parent)) = (&destination.leftovers, Dir::open_named(parent)) else { return Ok(None) };
+    let is_given = leftovers.target_name_of(parent.id(), source_name) == Some(split(name).1);
+    Ok(is_given.then_some(destination))
 }
 
 /// A path's directory (with its slash, or empty) and its last name.

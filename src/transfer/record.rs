@@ -4,6 +4,7 @@
 //! The next run learns from the record that those targets are ours, and only finishes. A record says what a
 //! source was when it was copied; it does not say that the target is a good copy: that is compared.
 
+use rustix::io::Errno;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +29,12 @@ pub(crate) struct Intent {
     /// The target's name, where it is another.
     pub(crate) new_name: Option<Vec<u8>>,
     pub(crate) stamp: Stamp,
+}
+
+impl Intent {
+    pub(crate) fn target_name(&self) -> &[u8] {
+        self.new_name.as_deref().unwrap_or(&self.name)
+    }
 }
 
 /// Puts a value into a frame: its length, a checksum, and the value. A frame that was cut off, or never
@@ -57,7 +64,7 @@ pub(crate) fn unframe<T: DeserializeOwned>(bytes: &mut &[u8]) -> Option<T> {
 
 impl Record {
     /// Writes the record under `name`, for the barrier that follows.
-    pub(crate) fn write(&self, dir: &Dir, name: &[u8]) -> Result<std::os::fd::OwnedFd, rustix::io::Errno> {
+    pub(crate) fn write(&self, dir: &Dir, name: &[u8]) -> Result<std::os::fd::OwnedFd, Errno> {
         let mut bytes = Vec::new();
         frame(self, &mut bytes);
         let file = create_named(dir, name, 0o600)?;
@@ -68,23 +75,23 @@ impl Record {
         Ok(file)
     }
 
-    /// Reads a record that an ended run left.
-    pub(crate) fn read(dir: &Dir, name: &[u8]) -> Option<Self> {
-        unframe(&mut &*read_all(dir, name)?)
+    /// Reads a record that an ended run left: none if it is not whole.
+    pub(crate) fn read(dir: &Dir, name: &[u8]) -> Result<Option<Self>, Errno> {
+        Ok(unframe(&mut &*read_all(dir, name)?))
     }
 }
 
 /// The whole of a file in a stage directory.
-pub(crate) fn read_all(dir: &Dir, name: &[u8]) -> Option<Vec<u8>> {
-    if crate::sys::Stat::at(dir, name).ok()?.kind != FileKind::Regular {
-        return None;
+fn read_all(dir: &Dir, name: &[u8]) -> Result<Vec<u8>, Errno> {
+    if crate::sys::Stat::at(dir, name)?.kind != FileKind::Regular {
+        return Ok(Vec::new());
     }
-    let file = open_regular(dir, name).ok()?;
+    let file = open_regular(dir, name)?;
     let mut bytes = Vec::new();
     let mut buffer = vec![0; 256 * 1024];
     loop {
-        match read_at(&file, &mut buffer, bytes.len() as u64).ok()? {
-            0 => return Some(bytes),
+        match read_at(&file, &mut buffer, bytes.len() as u64)? {
+            0 => return Ok(bytes),
             count => bytes.extend_from_slice(&buffer[..count]),
         }
     }

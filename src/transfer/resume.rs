@@ -10,13 +10,13 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
-use crate::item::{Item, Outcome, Place};
+use crate::item::{Item, Outcome, Place, path_from};
 use crate::sys::{Dir, FileId, FileKind, Listing, Stat, link, open_regular, rename_replacing, unlink, unlink_dir};
 
 use super::compare::is_copy;
 use super::record::{Intent, Record};
-use super::stage_dir::{ended, find_base, remove_base};
-use super::tree::{PublishedTree, Remains, Reuse, TreeJob, TreeRecord, clear_tree};
+use super::stage_dir::{ended_runs, find_base, is_stage_name, remove_base};
+use super::tree::{Left, PublishedTree, Remains, Reuse, TreeJob, TreeRecord, clear_tree};
 use super::{Context, SyncMode, Target};
 
 /// What ended runs left in one target directory.
@@ -29,8 +29,8 @@ pub(crate) struct Leftovers {
     parents: HashMap<FileId, Vec<u8>>,
     /// Targets of files with several links that were dealt with: by the source's device and inode.
     finished: HashMap<(u64, u64), Vec<Vec<u8>>>,
-    /// By the source's parent and name: the index of the run, and the journal's name in it.
-    trees: HashMap<(FileId, Vec<u8>), (usize, Vec<u8>)>,
+    /// By the source's parent and name.
+    trees: HashMap<(FileId, Vec<u8>), LeftTree>,
 }
 
 /// The stage directory of a run that has ended.
@@ -40,6 +40,16 @@ struct EndedRun {
     dir: Dir,
     /// Ours now, so that two runs do not take over the same.
     _lock: OwnedFd,
+}
+
+/// A tree that an ended run had begun with.
+#[derive(Debug)]
+struct LeftTree {
+    /// The index of the run.
+    run: usize,
+    /// The journal's name in its directory.
+    journal: Vec<u8>,
+    target_name: Vec<u8>,
 }
 
 /// What became of an item that an ended run had begun.
@@ -57,8 +67,17 @@ pub(crate) enum Resumed {
 
 impl Leftovers {
     /// Looks for what ended runs left in `target`. Costs one call where there is nothing.
-    pub(crate) fn find(target: &Dir) -> Option<Self> {
-        let base = find_base(target).ok()??;
+    ///
+    /// # Errors
+    /// There is something, but it cannot be read: going on might do twice what is done.
+    pub(crate) fn find(target: &Dir) -> std::result::Result<Option<Self>, Errno> {
+        let Some(base) = find_base(target)? else { return Ok(None) };
+        let runs = match ended_runs(&base) {
+            Ok(runs) => runs,
+            // Locks are not supported: nobody can know which runs have ended.
+            Err(Errno::NOLCK | Errno::NOSYS | Errno::OPNOTSUPP | Errno::INVAL) => Vec::new(),
+            Err(error) => return Err(error),
+        };
         let mut found = Self {
             base,
             runs: Vec::new(),
@@ -67,46 +86,46 @@ impl Leftovers {
             finished: HashMap::new(),
             trees: HashMap::new(),
         };
-        for entry in Listing::all(&found.base).ok()? {
-            let Ok(dir) = found.base.open_child(&entry.name) else { continue };
-            let Some(lock) = ended(&dir) else { continue };
-            found.read_run(EndedRun { name: entry.name.into_vec(), dir, _lock: lock });
+        for (name, dir, lock) in runs {
+            found.read_run(EndedRun { name, dir, _lock: lock })?;
         }
-        Some(found)
+        Ok(Some(found))
     }
 
-    fn read_run(&mut self, run: EndedRun) {
+    fn read_run(&mut self, run: EndedRun) -> std::result::Result<(), Errno> {
         let index = self.runs.len();
-        for entry in Listing::all(&run.dir).unwrap_or_default() {
+        for entry in Listing::all(&run.dir)? {
             match entry.name.first() {
                 Some(b'r') => {
-                    let Some(record) = Record::read(&run.dir, &entry.name) else { continue };
+                    let Some(record) = Record::read(&run.dir, &entry.name)? else { continue };
                     self.parents.extend(record.parents);
                     let intents = record.entries.into_iter();
                     self.intents.extend(intents.map(|intent| ((intent.parent, intent.name.clone()), intent)));
                 }
                 Some(b'j') => {
-                    if let Some(TreeRecord { header, .. }) = TreeRecord::open(&run.dir, &entry.name) {
-                        self.trees.insert((header.parent, header.name), (index, entry.name.into_vec()));
+                    if let Some(TreeRecord { header, .. }) = TreeRecord::open(&run.dir, &entry.name)? {
+                        let journal = entry.name.into_vec();
+                        let key = (header.parent, header.name);
+                        self.trees.insert(key, LeftTree { run: index, journal, target_name: header.target_name });
                     }
                 }
                 _ => {}
             }
         }
         self.runs.push(run);
+        Ok(())
     }
 
     /// Whether an ended run had begun with this source; if so, the name it was to get.
-    pub(crate) fn target_name_of(&self, parent: FileId, name: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn target_name_of(&self, parent: FileId, name: &[u8]) -> Option<&[u8]> {
         let key = (parent, name.to_vec());
-        if let Some(intent) = self.intents.get(&key) {
-            return Some(intent.new_name.clone().unwrap_or_else(|| intent.name.clone()));
+        match self.intents.get(&key) {
+            Some(intent) => Some(intent.target_name()),
+            None => self.trees.get(&key).map(|tree| &tree.target_name[..]),
         }
-        let (run, journal) = self.trees.get(&key)?;
-        TreeRecord::open(&self.runs[*run].dir, journal).map(|record| record.header.target_name)
     }
 
-    /// Goes on with an item, if an ended run had begun with it.
+    /// Goes on with an item, if an ended run had begun with it, under the same name.
     pub(crate) fn resume(
         &mut self,
         context: &Context,
@@ -114,7 +133,11 @@ impl Leftovers {
         target: &Arc<Target>,
         item: Item,
     ) -> Resumed {
-        let key = (source.dir.id(), item.name.to_vec());
+        let parent = source.dir.id();
+        if self.target_name_of(parent, &item.name) != Some(item.target_name()) {
+            return Resumed::Afresh(item);
+        }
+        let key = (parent, item.name.to_vec());
         if let Some(intent) = self.intents.remove(&key) {
             self.link_missing(source, target, &intent);
             return match finish(context, source, target, &intent) {
@@ -124,7 +147,7 @@ impl Leftovers {
             };
         }
         match self.trees.remove(&key) {
-            Some((run, journal)) => self.resume_tree(context, run, &journal, source, target, item),
+            Some(tree) => self.resume_tree(context, &tree, source, target, item),
             None => Resumed::Afresh(item),
         }
     }
@@ -133,14 +156,14 @@ impl Leftovers {
     /// before anything is retired. Copied anew it would be another file.
     fn link_missing(&mut self, source: &Place, target: &Target, intent: &Intent) {
         let group = (intent.parent.dev, intent.stamp.ino);
-        let name = intent.new_name.as_deref().unwrap_or(&intent.name);
+        let name = intent.target_name();
         let dir = &target.place.dir;
         if intent.stamp.links > 1
             && Stat::at(dir, name) == Err(Errno::NOENT)
             && let Ok(was) = Stat::at(&source.dir, &intent.name)
         {
             let open = self.intents.values().filter(|other| (other.parent.dev, other.stamp.ino) == group);
-            let others = open.map(|other| other.new_name.as_deref().unwrap_or(&other.name));
+            let others = open.map(|other| other.target_name());
             let finished = self.finished.get(&group).into_iter().flatten().map(Vec::as_slice);
             for other in others.chain(finished) {
                 let is_published =
@@ -159,19 +182,16 @@ impl Leftovers {
     fn resume_tree(
         &self,
         context: &Context,
-        run: usize,
-        journal: &[u8],
+        tree: &LeftTree,
         source: &Arc<Place>,
         target: &Arc<Target>,
         item: Item,
     ) -> Resumed {
-        let run = &self.runs[run].dir;
-        let (Some(record), Ok(copying)) = (TreeRecord::open(run, journal), target.copying(context)) else {
+        let (run, journal) = (&self.runs[tree.run].dir, &tree.journal[..]);
+        let (Ok(Some(record)), Ok(copying)) = (TreeRecord::open(run, journal), target.copying(context)) else {
             return Resumed::Afresh(item);
         };
         let room = copying.stage_dir.dir();
-        let mut item = item;
-        item.new_name = Some(record.header.target_name.clone().into());
         let mut job = TreeJob { source: Arc::clone(source), target: Arc::clone(target), item, reuse: None };
         let fresh = copying.stage_dir.fresh_name('j');
         // Published: only its source is left to be retired, by the journal, which becomes ours.
@@ -197,23 +217,26 @@ impl Leftovers {
         Resumed::Tree(job)
     }
 
-    /// Removes what ended runs left and nobody needs. What a source that is still there may need stays.
-    pub(crate) fn clear(self, target: &Target) {
+    /// Removes what ended runs left and nobody needs. What a source that is still there may need stays. Returns what
+    /// the user should know.
+    pub(crate) fn clear(self, target: &Target) -> Vec<String> {
         let Self { base, runs, intents, parents, trees, .. } = self;
         let unfinished = intents
             .values()
             .any(|intent| parents.get(&intent.parent).is_some_and(|path| is_unfinished(target, path, intent)));
+        let mut news = Vec::new();
         for (index, run) in runs.into_iter().enumerate() {
             let needed = |entry: &[u8]| {
-                trees.values().any(|(at, journal)| *at == index && journal == entry)
+                trees.values().any(|tree| tree.run == index && tree.journal == entry)
                     || entry.first() == Some(&b'r') && unfinished
             };
-            clear_run(&run, needed);
+            clear_run(&run, needed, &mut news);
             // ENOTEMPTY where something is still needed.
             unlink_dir(&base, &run.name).ok();
         }
         drop(base);
         remove_base(&target.place.dir);
+        news
     }
 }
 
@@ -221,31 +244,35 @@ impl Leftovers {
 fn is_unfinished(target: &Target, parent: &[u8], intent: &Intent) -> bool {
     let source = Dir::open_named(parent).ok().filter(|dir| dir.id() == intent.parent);
     source.is_some_and(|dir| intent.stamp.check(&dir, &intent.name) == Ok(true))
-        && Stat::at(&target.place.dir, intent.new_name.as_deref().unwrap_or(&intent.name)).is_ok()
+        && Stat::at(&target.place.dir, intent.target_name()).is_ok()
 }
 
-/// Empties the stage directory of an ended run, but for what `needed` says.
-fn clear_run(run: &EndedRun, needed: impl Fn(&[u8]) -> bool) {
+/// Empties the stage directory of an ended run, but for what `needed` says. Whatever cannot be looked at stays.
+fn clear_run(run: &EndedRun, needed: impl Fn(&[u8]) -> bool, news: &mut Vec<String>) {
     let mut next = 0_u64;
     let mut fresh = || {
         next += 1;
-        format!("x{next}").into_bytes()
+        // Unlike what an earlier attempt to clear may have left.
+        format!("x{}-{next}", std::process::id()).into_bytes()
     };
+    let Ok(entries) = Listing::all(&run.dir) else { return };
+    let ours = || entries.iter().filter(|entry| is_stage_name(&entry.name));
     // Hidden sources first: they are found by their journals.
     let mut kept_stages = Vec::new();
-    for entry in Listing::all(&run.dir).unwrap_or_default() {
-        if entry.name.first() != Some(&b'j') {
-            continue;
-        }
-        let record = TreeRecord::open(&run.dir, &entry.name);
-        let finished = record.as_ref().is_some_and(finish_hidden);
-        if needed(&entry.name) && !finished {
-            kept_stages.extend(record.map(|record| record.header.stage));
-        } else {
+    for entry in ours().filter(|entry| entry.name.first() == Some(&b'j')) {
+        let Ok(record) = TreeRecord::open(&run.dir, &entry.name) else { return };
+        let is_finished = record.as_ref().is_none_or(|record| finish_hidden(record, news));
+        if is_finished {
             unlink(&run.dir, &entry.name).ok();
+        } else if let Some(record) = record {
+            if needed(&entry.name) {
+                kept_stages.push(record.header.stage);
+            } else {
+                unlink(&run.dir, &entry.name).ok();
+            }
         }
     }
-    for entry in Listing::all(&run.dir).unwrap_or_default() {
+    for entry in ours() {
         let keep = match entry.name.first() {
             Some(b'j') => true,
             Some(b'd') => kept_stages.iter().any(|stage| **stage == *entry.name),
@@ -259,7 +286,7 @@ fn clear_run(run: &EndedRun, needed: impl Fn(&[u8]) -> bool) {
 }
 
 /// Finishes the removal of a source that had vanished for its user already. Whether it is gone, or was before.
-fn finish_hidden(record: &TreeRecord) -> bool {
+fn finish_hidden(record: &TreeRecord, news: &mut Vec<String>) -> bool {
     let header = &record.header;
     let parent = match Dir::open_named(&header.parent_path) {
         Ok(parent) if parent.id() == header.parent => parent,
@@ -268,16 +295,25 @@ fn finish_hidden(record: &TreeRecord) -> bool {
         Err(_) => return false,
     };
     let remains = Remains::of(&parent, record);
-    if remains.is_hidden() {
-        return remains.remove().is_ok();
+    if !remains.is_hidden() {
+        return !Stat::at(&parent, &header.name).is_ok_and(|stat| stat.id == header.source);
     }
-    !Stat::at(&parent, &header.name).is_ok_and(|stat| stat.id == header.source)
+    let path = |name: &[u8]| path_from([&header.parent_path, &b"/"[..], name].concat());
+    match remains.remove() {
+        Ok(Left::Nothing) => true,
+        Ok(Left::Something(name)) => {
+            let error = MoveError::LeftBehind { from: path(&header.name), kept: path(&name) };
+            news.push(error.to_string());
+            true
+        }
+        Err(_) => false,
+    }
 }
 
 /// Finishes one file of a batch that an ended run may have published. None if it did not, or if anything about
 /// source or target is not as it was.
 fn finish(context: &Context, source: &Arc<Place>, target: &Arc<Target>, intent: &Intent) -> Result<Option<Outcome>> {
-    let new_name = intent.new_name.as_deref().unwrap_or(&intent.name);
+    let new_name = intent.target_name();
     let (from, to) = (&source.dir, &target.place.dir);
     let Ok(was) = Stat::at(from, &intent.name) else { return Ok(None) };
     let Ok(is) = Stat::at(to, new_name) else { return Ok(None) };

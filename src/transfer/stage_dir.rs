@@ -19,7 +19,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::io::Errno;
 
 use crate::sys::{
-    Barrier, Dir, Durable, create_private_dir, effective_user, lock, lock_and_wait, take_inherited_acl, unlink_dir,
+    Barrier, Dir, Durable, Listing, create_private_dir, effective_user, lock, lock_and_wait, take_inherited_acl,
+    unlink_dir,
 };
 
 /// This run's part of the stage directory of one target directory.
@@ -30,7 +31,7 @@ pub(crate) struct StageDir {
     run: Dir,
     token: String,
     /// Held for as long as the run lives: the next one sees by it that we are at work.
-    _lock: Option<OwnedFd>,
+    _lock: OwnedFd,
     next: AtomicU64,
 }
 
@@ -49,6 +50,20 @@ pub(crate) fn find_base(target: &Dir) -> Result<Option<Dir>, Errno> {
     }
 }
 
+/// A lock that could be taken, or that this file system does not know: then nobody else can take it either.
+fn supported(locked: Result<(), Errno>) -> Result<(), Errno> {
+    match locked {
+        Err(Errno::NOLCK | Errno::NOSYS | Errno::OPNOTSUPP | Errno::INVAL) => Ok(()),
+        locked => locked,
+    }
+}
+
+/// Whether the directory `other` is, by another view of the same file system, the one that this stage directory is
+/// in: what a run has made there can be seen through it.
+pub(crate) fn shows_through(stage_dir: &StageDir, other: &Dir) -> bool {
+    other.open_child(&stage_dir.base_name).is_ok_and(|base| base.open_child(stage_dir.token.as_bytes()).is_ok())
+}
+
 /// Removes the user's stage directory from `target`, if nothing is left in it.
 pub(crate) fn remove_base(target: &Dir) {
     // ENOTEMPTY is what keeps other runs' stages.
@@ -59,11 +74,45 @@ fn is_ours(base: &Dir) -> bool {
     base.stat().uid == effective_user() && base.stat().mode & 0o077 == 0
 }
 
-/// Whether the run with the stage directory `run` has ended. Keeps the lock if so.
-pub(crate) fn ended(run: &Dir) -> Option<OwnedFd> {
-    let fd = run.readable().ok()?;
-    // Where locks are not supported nobody can know: then it stays.
-    lock(&fd).ok().map(|()| fd)
+/// The directories of ended runs in `base`, each with its lock, which is ours from now on.
+///
+/// Only what has a name that a run gives itself counts: should somebody have put another directory of ours in the
+/// place of `base`, nothing in it is touched.
+pub(crate) fn ended_runs(base: &Dir) -> Result<Vec<(Vec<u8>, Dir, OwnedFd)>, Errno> {
+    // A run makes its directory, and locks it, under this lock: without it, it might be met in between.
+    let base_lock = base.readable()?;
+    lock_and_wait(&base_lock)?;
+    let mut runs = Vec::new();
+    for entry in Listing::all(base)? {
+        if !is_token(&entry.name) {
+            continue;
+        }
+        let Ok(dir) = base.open_child(&entry.name) else { continue };
+        if is_ours(&dir)
+            && let Ok(fd) = dir.readable()
+            // EWOULDBLOCK: it lives. Where locks are not supported nobody can know: then it stays.
+            && lock(&fd).is_ok()
+        {
+            runs.push((entry.name.into_vec(), dir, fd));
+        }
+    }
+    Ok(runs)
+}
+
+/// Whether `name` is what [`crate::sys::run_token`] gives.
+fn is_token(name: &[u8]) -> bool {
+    let Some(dash) = name.iter().position(|&byte| byte == b'-') else { return false };
+    let (pid, random) = (&name[..dash], &name[dash + 1..]);
+    !pid.is_empty()
+        && pid.iter().all(u8::is_ascii_digit)
+        && random.len() == 16
+        && random.iter().all(u8::is_ascii_hexdigit)
+}
+
+/// Whether `name` is one that a run gives to what is in its directory: a letter for the kind, and a number.
+pub(crate) fn is_stage_name(name: &[u8]) -> bool {
+    matches!(name, [b's' | b'd' | b'j' | b'r' | b'x', number @ ..]
+        if !number.is_empty() && number.iter().all(|byte| byte.is_ascii_digit() || *byte == b'-'))
 }
 
 impl StageDir {
@@ -85,7 +134,8 @@ impl StageDir {
                 }
             };
             // Under the base's lock, so that nobody sees our directory before it is locked itself.
-            let base_lock = base.readable().and_then(|fd| lock_and_wait(&fd).map(|()| fd)).ok();
+            let base_lock = base.readable()?;
+            supported(lock_and_wait(&base_lock))?;
             match create_private_dir(&base, token.as_bytes()) {
                 Ok(()) => {}
                 // Another run has just removed the empty base.
@@ -93,13 +143,12 @@ impl StageDir {
                 Err(error) => return Err(error),
             }
             let run = base.open_child(token.as_bytes())?;
-            let run_lock = ended(&run);
+            let run_lock = run.readable()?;
+            supported(lock(&run_lock))?;
             drop(base_lock);
             // What is made in the stage directory must not inherit what the target directory gives to its
             // children: an unnamed file is made here, too, before it is published there.
-            if let Ok(fd) = run.readable() {
-                take_inherited_acl(&fd)?;
-            }
+            take_inherited_acl(&run_lock)?;
             return Ok(Self {
                 base,
                 base_name,
@@ -141,5 +190,24 @@ impl StageDir {
     pub(crate) fn close(&self, target: &Dir) {
         // ENOTEMPTY is what keeps a stage that a later run can finish, and another run's.
         unlink_dir(&self.base, self.token.as_bytes()).and_then(|()| unlink_dir(target, &self.base_name)).ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_that_a_run_gives_are_taken_for_its_own() {
+        assert!(is_token(crate::sys::run_token().as_bytes()));
+        for other in ["", "-", "precious", "12-", "12-0123456789abcde", "x-0123456789abcdef", "12-0123456789abcdeg"] {
+            assert!(!is_token(other.as_bytes()), "{other}");
+        }
+        for own in ["s0", "d12", "j3", "r4", "x5-6"] {
+            assert!(is_stage_name(own.as_bytes()), "{own}");
+        }
+        for other in ["", "s", "deep", "f1", "d1x"] {
+            assert!(!is_stage_name(other.as_bytes()), "{other}");
+        }
     }
 }

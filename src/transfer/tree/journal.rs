@@ -201,15 +201,19 @@ impl Iterator for Frames<'_> {
 
 impl TreeRecord {
     /// Opens the journal `name`: none if it has no whole header.
-    pub(crate) fn open(dir: &Dir, name: &[u8]) -> Option<Self> {
-        if Stat::at(dir, name).ok()?.kind != FileKind::Regular {
-            return None;
+    ///
+    /// # Errors
+    /// It cannot be read now; that says nothing of what is in it.
+    pub(crate) fn open(dir: &Dir, name: &[u8]) -> Result<Option<Self>, Errno> {
+        if Stat::at(dir, name)?.kind != FileKind::Regular {
+            return Ok(None);
         }
-        let file = open_regular(dir, name).ok()?;
+        let file = open_regular(dir, name)?;
+        read_at(&file, &mut [0], 0)?;
         let first = Frames { file: &file, buffer: Vec::new(), start: 0, base: 0 }.next();
         match first {
-            Some((_, Frame::Header(header))) => Some(Self { header, file }),
-            _ => None,
+            Some((_, Frame::Header(header))) => Ok(Some(Self { header, file })),
+            _ => Ok(None),
         }
     }
 
@@ -280,7 +284,7 @@ mod tests {
         journal.append(&Frame::Proven { before });
         journal.append(&Frame::Files { dir: 0, files: vec![staged("after")] });
         journal.flush().unwrap();
-        let record = TreeRecord::open(&dir, b"j").unwrap();
+        let record = TreeRecord::open(&dir, b"j").unwrap().unwrap();
         assert_eq!(record.frames().filter(|(_, frame)| matches!(frame, Frame::Files { .. })).count(), 3);
         let known = record.known();
         assert_eq!(known[&b""[..]].keys().collect::<Vec<_>>(), [&b"before".to_vec()]);

@@ -27,7 +27,7 @@ pub(super) use clear::clear_tree;
 pub(super) use journal::{Known, TreeRecord};
 pub(super) use links::Links;
 pub(crate) use publish::PublishedTree;
-pub(super) use retire::Remains;
+pub(super) use retire::{Left, Remains};
 pub(crate) use stage::{StagedTree, stage_tree};
 
 use super::{Context, Target};

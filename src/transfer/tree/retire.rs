@@ -39,7 +39,7 @@ impl PublishedTree {
             Ok(copying) => {
                 let room = copying.stage_dir.dir();
                 match TreeRecord::open(room, &journal) {
-                    Some(record) => {
+                    Ok(Some(record)) => {
                         let outcome = match retire_source(&job.source.dir, &record, &header) {
                             // The ended run got as far as that.
                             Err(Failure::Remove(Errno::NOENT)) if is_taken_over => Ok(()),
@@ -57,7 +57,8 @@ impl PublishedTree {
                             }
                         })
                     }
-                    None => Err(MoveError::Remove { path: from, source: Errno::IO }),
+                    Ok(None) => Err(MoveError::Remove { path: from, source: Errno::IO }),
+                    Err(source) => Err(MoveError::Remove { path: from, source }),
                 }
             }
             Err(source) => Err(MoveError::Remove { path: from, source }),
@@ -142,11 +143,11 @@ impl<'a> Remains<'a> {
         drop(root);
         match unlink_dir(self.parent, hidden) {
             Ok(()) => Ok(Left::Nothing),
-            Err(Errno::NOTEMPTY | Errno::EXIST) => match rename_noreplace(self.parent, hidden, self.parent, name) {
+            // Something is left in it, or it cannot be removed: in either case it is seen again.
+            Err(_) => match rename_noreplace(self.parent, hidden, self.parent, name) {
                 Ok(NoReplace::Renamed) => Ok(Left::Something(name.clone())),
                 _ => Ok(Left::Something(hidden.clone())),
             },
-            Err(error) => Err(error),
         }
     }
 }
