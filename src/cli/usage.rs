@@ -79,8 +79,8 @@ fn in_mvs_words(error: &clap::Error, args: &[OsString]) -> Usage {
         ErrorKind::UnknownArgument => match option.strip_prefix("--") {
             Some(_) => {
                 // As it was written, with what stands behind its equals sign.
-                let written = args.iter().filter_map(|arg| arg.to_str());
-                let whole = written.filter(|arg| arg.split('=').next() == Some(&option)).last();
+                let mut written = args.iter().filter_map(|arg| arg.to_str());
+                let whole = written.find(|arg| arg.split('=').next() == Some(&option));
                 Usage::hinted(format!("unrecognized option '{}'", whole.unwrap_or(&option)))
             }
             None => Usage::hinted(format!("invalid option -- '{}'", option.trim_start_matches('-'))),

@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvError};
 use std::time::Duration;
 
-use rustix::io::Errno;
-
-use crate::error::{MoveError, Quoted};
+use crate::error::Quoted;
 use crate::item::{Batch, Item, Outcome, Place, Settled};
 use crate::plan::{Planned, Planner};
 use crate::report::{Phase, Reporter, Summary};
@@ -17,7 +15,7 @@ use crate::transfer::{Context, Deferred, Leftovers, PublishedTree, Resumed, Targ
 
 use super::Pace;
 use super::engine::{Engine, Event};
-use super::groups::{Added, Groups};
+use super::groups::{Added, Gathered, Groups};
 use super::tally::Tally;
 use super::work::{Sink, Waiting, work};
 
@@ -51,14 +49,16 @@ pub(crate) struct Coordinator<'a> {
     /// Trees begun and not settled.
     trees_open: usize,
     held: Vec<PublishedTree>,
+    /// More than there are descriptors for: they are to be retired soon.
+    too_many_held: bool,
 }
 
 impl<'a> Coordinator<'a> {
     pub(crate) fn new(context: Arc<Context>, mut planner: Planner, reporter: &'a mut Reporter, pace: Pace) -> Self {
         let leftovers = planner.take_leftovers();
         let tally = Tally::new(Arc::clone(&context), reporter);
-        // Some descriptors are needed for directories, and two for each file that a worker has at hand.
-        let permits = IN_FLIGHT.min(context.open_dirs * 8).max(BATCH);
+        // An item that waits holds its staged file; should it be a batch of its own, also its directory and its record.
+        let permits = (context.descriptors / 6).clamp(1, IN_FLIGHT);
         Self {
             context,
             planner,
@@ -74,11 +74,20 @@ impl<'a> Coordinator<'a> {
             is_staging_tree: false,
             trees_open: 0,
             held: Vec::new(),
+            too_many_held: false,
         }
     }
 
     /// Moves everything that `candidates` yields.
-    pub(crate) fn run(mut self, mut candidates: Stream) -> anyhow::Result<Summary> {
+    pub(crate) fn run(mut self, candidates: Stream) -> anyhow::Result<Summary> {
+        let result = self.move_all(candidates);
+        // Also where no threads could be had: what was made at the target is taken back.
+        self.close();
+        let summary = self.tally.close();
+        result.map(|()| summary)
+    }
+
+    fn move_all(&mut self, mut candidates: Stream) -> anyhow::Result<()> {
         let mut next = self.next_of(&mut candidates);
         // One look ahead, if it costs no waiting: a single item needs no threads.
         let mut ahead = (!candidates.would_wait(Duration::ZERO)).then(|| candidates.next());
@@ -105,13 +114,11 @@ impl<'a> Coordinator<'a> {
         self.context.counters.listing_done();
         self.drain()?;
         // Names that share a file with what is in trees find it there now.
-        for batch in self.groups.drain() {
-            self.dispatch(batch)?;
+        while let Some(gathered) = self.groups.take(self.permits) {
+            self.begin_group(gathered)?;
+            self.drain()?;
         }
-        self.drain()?;
-        self.retire_held()?;
-        self.close();
-        Ok(self.tally.close())
+        self.retire_held()
     }
 
     /// The next candidate; none once the run is to end. Reading would go on after a signal, so it must not begin before
@@ -182,7 +189,8 @@ impl<'a> Coordinator<'a> {
             self.flush()?;
         }
         let target = Arc::clone(self.planner.target());
-        let full = if source.dir.stat().mount == target.place.dir.stat().mount { RENAME_BATCH } else { BATCH };
+        let same_mount = source.dir.stat().mount == target.place.dir.stat().mount;
+        let full = if same_mount { RENAME_BATCH } else { BATCH.min(self.permits) };
         let open = self.open.get_or_insert_with(|| Batch { source, target, items: Vec::new() });
         open.items.push(item);
         let is_full = open.items.len() >= full;
@@ -245,13 +253,15 @@ impl<'a> Coordinator<'a> {
     fn drain(&mut self) -> anyhow::Result<()> {
         self.flush()?;
         while self.in_flight > 0 {
-            self.begin_tree()?;
             self.wait()?;
+            self.retire_some()?;
         }
         Ok(())
     }
 
     fn wait(&mut self) -> anyhow::Result<()> {
+        // Whatever is waited for, it may need the next tree to be staged first.
+        self.begin_tree()?;
         let told = self.engine()?.1.recv();
         match told {
             Ok(event) => self.handle(event),
@@ -278,18 +288,12 @@ impl<'a> Coordinator<'a> {
                         }
                         Deferred::Linked { source, target, item, file, links } => {
                             self.in_flight -= 1;
-                            match self.groups.add(file, links, source, target, item) {
+                            match self.groups.add(file, links, &source, target, item) {
                                 Added::Collected => {}
-                                Added::Complete(batch) => {
-                                    // Its members had permits until now, or just a moment ago.
-                                    self.in_flight += batch.items.len();
-                                    self.engine()?.0.batch(batch);
-                                }
+                                // Its members had permits until now, or just a moment ago.
+                                Added::Complete(gathered) => self.begin_group(gathered)?,
                                 // It will have gone with the first.
-                                Added::Repeated(source, item) => {
-                                    let gone = MoveError::Stat { path: source.path_of(&item), source: Errno::NOENT };
-                                    self.tally.refuse(item.order, Box::new(gone));
-                                }
+                                Added::Repeated(item, error) => self.tally.refuse(item.order, error),
                             }
                         }
                     }
@@ -304,12 +308,38 @@ impl<'a> Coordinator<'a> {
                 self.in_flight -= 1;
                 self.trees_open -= 1;
                 self.held.push(*tree);
+                if self.held.len() >= self.context.open_dirs {
+                    self.too_many_held = true;
+                }
             }
             // What else is under way ends as if the process had been killed: nothing is lost by that.
             Event::Panicked(path) => anyhow::bail!(
                 "internal error while moving {}: please report it; the same command finishes the job",
                 Quoted(&path)
             ),
+        }
+        Ok(())
+    }
+
+    /// Hands over groups of links.
+    fn begin_group(&mut self, gathered: Gathered) -> anyhow::Result<()> {
+        for (item, error) in gathered.lost {
+            self.tally.refuse(item.order, error);
+        }
+        if let Some(batch) = gathered.batch {
+            self.in_flight += batch.items.len();
+            self.engine()?.0.batch(batch);
+        }
+        Ok(())
+    }
+
+    /// Lets go of directories that wait for each other, when there are more than can be held open. Links between them
+    /// and those to come are lost, which is said.
+    fn retire_some(&mut self) -> anyhow::Result<()> {
+        if std::mem::take(&mut self.too_many_held) {
+            self.tally.warn("too many directories share hard links: some of these links become copies");
+            self.context.links.clear();
+            self.retire_held()?;
         }
         Ok(())
     }
@@ -356,7 +386,9 @@ impl<'a> Coordinator<'a> {
         if let Some(leftovers) = self.leftovers.take()
             && !self.context.stop.is_interrupted()
         {
-            leftovers.clear(target);
+            for news in leftovers.clear(target) {
+                self.tally.warn(&news);
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub(crate) use conflict::{Policy, Refusal, Verdict, resolve};
-pub(crate) use place::{Place, path_from};
+pub(crate) use place::{Place, path_from, sticky_forbids};
 
 use crate::error::MoveError;
 use crate::sys::FileKind;

@@ -30,6 +30,11 @@ impl Place {
         path_from([&self.prefix, name].concat())
     }
 
+    /// What stands before a name here: empty, or ending in a slash.
+    pub(crate) fn prefix(&self) -> &[u8] {
+        &self.prefix
+    }
+
     /// The path of a source here, as the user wrote it: with its trailing slash, if it had one.
     pub(crate) fn path_of(&self, item: &Item) -> PathBuf {
         let slash: &[u8] = if item.only_directory { b"/" } else { b"" };
@@ -47,14 +52,14 @@ impl Place {
             Err(Errno::NOSYS | Errno::INVAL) => Ok(()),
             result => result,
         }))?;
-        // unlink(2): in a sticky directory only the owner of the file, of the directory, or root.
-        let me = effective_user();
-        let dir = self.dir.stat();
-        if dir.mode & 0o1000 != 0 && me != 0 && me != stat.uid && me != dir.uid {
-            return Err(Errno::PERM);
-        }
-        Ok(())
+        if sticky_forbids(self.dir.stat(), stat) { Err(Errno::PERM) } else { Ok(()) }
     }
+}
+
+/// unlink(2): from a sticky directory only the owner of the file, of the directory, or root may remove.
+pub(crate) fn sticky_forbids(dir: &Stat, file: &Stat) -> bool {
+    let me = effective_user();
+    dir.mode & 0o1000 != 0 && me != 0 && me != file.uid && me != dir.uid
 }
 
 /// A path from the bytes that a system call or the user gave.

@@ -67,7 +67,7 @@ pub(crate) fn resolve_destination(path: &[u8], kind: DestinationKind, only: Opti
     if only_directory && !is_directory(source) {
         return Err(Box::new(refuse(if exists(source) { Errno::NOTDIR } else { return missing(source) })));
     }
-    let destination = rename_to(name).map_err(|error| {
+    rename_to(name).map_err(|error| {
         if error == Errno::NOTDIR {
             Box::new(MoveError::Stat { path: shown(), source: error })
         } else if exists(source) {
@@ -75,8 +75,7 @@ pub(crate) fn resolve_destination(path: &[u8], kind: DestinationKind, only: Opti
         } else {
             Box::new(MoveError::Stat { path: path_from(source.to_vec()), source: Errno::NOENT })
         }
-    })?;
-    destination
+    })?
 }
 
 fn missing(source: &[u8]) -> Result<Destination> {

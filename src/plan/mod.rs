@@ -18,7 +18,7 @@ pub(crate) use destination::{Destination, DestinationKind, resolve_destination};
 use crate::error::MoveError;
 use crate::item::{Item, Place, path_from};
 use crate::source::{Candidate, Hint, Origin};
-use crate::sys::FileKind;
+use crate::sys::{FileKind, Stat};
 use crate::transfer::{Leftovers, Target};
 
 use names::{Names, Standing};
@@ -98,9 +98,7 @@ impl Planner {
         // What lies in the part that the user named may be reached through symlinks, what pmove found may not.
         let source = match self.places.open(parent, candidate.trusted.min(parent.len())) {
             Ok(source) => source,
-            Err(Errno::NOENT | Errno::NOTDIR)
-                if candidate.origin != Origin::Operand && self.places.went_before(path) =>
-            {
+            Err(Errno::NOENT | Errno::NOTDIR) if candidate.origin != Origin::Operand && self.has_gone_before(path) => {
                 return Planned::MovedBefore { order };
             }
             Err(source) => {
@@ -131,6 +129,17 @@ impl Planner {
         } else {
             Planned::Item { source, item }
         }
+    }
+
+    /// Whether `path` has gone with a directory that is a source of this run: it must be in that directory's target now.
+    fn has_gone_before(&self, path: &[u8]) -> bool {
+        let target = &self.destination.target.place.dir;
+        self.places.sources_above(path).any(|above| {
+            let start = path[..above].iter().rposition(|&byte| byte == b'/').map_or(0, |at| at + 1);
+            let now = &path[start..];
+            let (parent, name) = now.split_at(now.iter().rposition(|&byte| byte == b'/').map_or(0, |at| at + 1));
+            target.open_beneath(parent).is_ok_and(|dir| Stat::at(&dir, name).is_ok())
+        })
     }
 
     /// What no kernel would move, or nobody can have meant.

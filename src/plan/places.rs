@@ -4,7 +4,7 @@
 //! moved side by side, and what has gone with its directory counts as moved.
 
 use std::collections::{HashSet, VecDeque};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 
 use rustix::io::Errno;
@@ -59,8 +59,8 @@ impl Places {
         if self.last.as_deref() != Some(parent) {
             self.last = Some(parent.into());
             let mut is_within = false;
-            for (at, _) in parent.iter().enumerate().filter(|&(at, &byte)| byte == b'/' && at > 0) {
-                let above = self.state.hash_one(&parent[..at]);
+            for at in slashes(parent) {
+                let above = self.fingerprint(&parent[..at]);
                 self.parents.insert(above);
                 is_within |= self.sources.contains(above);
             }
@@ -70,18 +70,29 @@ impl Places {
                 return Overlap::Within;
             }
         }
-        if self.parents.contains(&self.state.hash_one(path)) { Overlap::Around } else { Overlap::None }
+        if self.parents.contains(&self.fingerprint(path)) { Overlap::Around } else { Overlap::None }
     }
 
     /// Takes note of a source.
     pub(super) fn note_source(&mut self, path: &[u8]) {
-        self.sources.insert(self.state.hash_one(path));
+        let fingerprint = self.fingerprint(path);
+        self.sources.insert(fingerprint);
     }
 
-    /// Whether a directory on the way of `path` was a source of this run.
-    pub(super) fn went_before(&self, path: &[u8]) -> bool {
-        let slashes = path.iter().enumerate().filter(|&(at, &byte)| byte == b'/' && at > 0);
-        slashes.into_iter().any(|(at, _)| self.sources.contains(self.state.hash_one(&path[..at])))
+    /// The directories on the way of `path` that were (or seem to have been) sources of this run: where each ends.
+    pub(super) fn sources_above(&self, path: &[u8]) -> impl Iterator<Item = usize> {
+        slashes(path).filter(|&at| self.sources.contains(self.fingerprint(&path[..at])))
+    }
+
+    /// A fingerprint of a path, whatever superfluous slashes and dots it is written with.
+    fn fingerprint(&self, path: &[u8]) -> u64 {
+        let mut hasher = self.state.build_hasher();
+        hasher.write_u8(u8::from(path.starts_with(b"/")));
+        for name in path.split(|&byte| byte == b'/').filter(|name| !name.is_empty() && *name != b".") {
+            hasher.write(name);
+            hasher.write_u8(b'/');
+        }
+        hasher.finish()
     }
 
     /// Lets go of all directories: one of them may have been moved, and its path stands for another now.
@@ -115,4 +126,9 @@ impl Places {
         self.held.push_back((path.into(), trusted, Arc::clone(&place)));
         Ok(place)
     }
+}
+
+/// Where the slashes in a path are, but for one that it begins with.
+fn slashes(path: &[u8]) -> impl Iterator<Item = usize> {
+    path.iter().enumerate().filter(|&(at, &byte)| byte == b'/' && at > 0).map(|(at, _)| at)
 }

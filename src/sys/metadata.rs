@@ -35,6 +35,12 @@ pub(crate) fn give_mode(fd: impl AsFd, mode: u32) -> Result<(), Errno> {
     rustix::fs::fchmod(fd, Mode::from_raw_mode(mode))
 }
 
+/// Sets the mode of a directory that is held open by a bare handle.
+pub(crate) fn give_mode_held(dir: &Dir, mode: u32) -> Result<(), Errno> {
+    let path = format!("/proc/self/fd/{}", dir.fd().as_raw_fd());
+    rustix::fs::chmod(path, Mode::from_raw_mode(mode))
+}
+
 /// Sets access and modification time, to the nanosecond.
 pub(crate) fn give_times(fd: impl AsFd, like: &Stat) -> Result<(), Errno> {
     rustix::fs::futimens(fd, &timestamps(like))
@@ -119,6 +125,10 @@ fn copy_each(
         };
         attributes.touched_mode |= name == ACCESS_ACL;
         if let Err(error) = set(name, &value) {
+            // Not something that it cannot hold, but something that is wrong.
+            if matches!(error, Errno::IO | Errno::DQUOT | Errno::ROFS | Errno::NOMEM) {
+                return Err(error);
+            }
             if name == ACCESS_ACL {
                 attributes.group_without_acl = owning_group(&value);
             }

@@ -27,8 +27,8 @@ pub(crate) use limits::{
 };
 pub(crate) use listing::{Entry, Listing};
 pub(crate) use metadata::{
-    Attributes, copy_attributes, copy_link_attributes, give_mode, give_owner, give_times, link_owner_and_times,
-    special_mode, take_inherited_acl,
+    Attributes, copy_attributes, copy_link_attributes, give_mode, give_mode_held, give_owner, give_times,
+    link_owner_and_times, special_mode, take_inherited_acl,
 };
 pub(crate) use mount::{Durability, folds_case, has_local_clock};
 pub(crate) use names::{

@@ -2,11 +2,11 @@
 
 use rustix::io::Errno;
 
-use crate::sys::{Dir, FileKind, Stat, open_regular, read_at, read_link};
+use crate::sys::{Dir, FileKind, Stat, Time, open_regular, read_at, read_link};
 
 /// Whether the target is a whole copy of the source: compared, not believed.
 pub(super) fn is_copy(from: &Dir, name: &[u8], was: &Stat, to: &Dir, new_name: &[u8], is: &Stat) -> bool {
-    if was.kind != is.kind || was.size != is.size || was.mtime != is.mtime {
+    if was.kind != is.kind || was.size != is.size || !is_same_time(was.mtime, is.mtime) {
         return false;
     }
     match was.kind {
@@ -14,6 +14,16 @@ pub(super) fn is_copy(from: &Dir, name: &[u8], was: &Stat, to: &Dir, new_name: &
         FileKind::Symlink => read_link(from, name).is_ok_and(|content| read_link(to, new_name) == Ok(content)),
         _ => was.device == is.device,
     }
+}
+
+/// Whether `kept` is `time` as a file system keeps it that is not exact to the nanosecond: ext4 with small inodes keeps
+/// seconds, FAT every other one, NTFS steps of 100 ns.
+fn is_same_time(time: Time, kept: Time) -> bool {
+    let nanoseconds = |time: Time| i128::from(time.sec) * 1_000_000_000 + i128::from(time.nsec);
+    let (time, kept) = (nanoseconds(time), nanoseconds(kept));
+    [1, 100, 1_000, 1_000_000, 10_000_000, 1_000_000_000, 2_000_000_000]
+        .iter()
+        .any(|step| time - time.rem_euclid(*step) == kept)
 }
 
 fn has_same_content(from: &Dir, name: &[u8], to: &Dir, new_name: &[u8]) -> Result<bool, Errno> {

@@ -12,11 +12,15 @@ use crate::sys::{
 };
 
 use super::Context;
+use super::stamp::Stamp;
 use super::target::Route;
 
 /// So many bytes at most in one call, so that the progress line moves and a signal is heard. (One call must
 /// also stay below 2 GiB: some C libraries cut the count it returns to 32 bits.)
 const SLICE: u64 = 32 << 20;
+
+/// Reading a file of this size or more takes long enough for a look whether it has changed. Bytes.
+const LONG: u64 = 64 << 10;
 
 /// Why a content was not copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +69,17 @@ pub(crate) fn copy_content(
             Err(_) => {}
         }
     }
-    if stat.may_have_holes() { copy.extents(stat) } else { copy.extent(0, stat.size, true).map(|()| stat.size) }
+    let bytes = if stat.may_have_holes() {
+        copy.extents(stat)?
+    } else {
+        copy.extent(0, stat.size, true).map(|()| stat.size)?
+    };
+    // What takes long to read may be written to meanwhile: then this is a mixture. (A small file is only compared before it
+    // is retired.)
+    if stat.size >= LONG && !Stat::of(from).is_ok_and(|now| Stamp::of(stat).matches(&now)) {
+        return Err(ContentError::Changed);
+    }
+    Ok(bytes)
 }
 
 impl Copy<'_> {

@@ -86,6 +86,8 @@ pub(crate) struct Context {
     clock_offset: i128,
     /// Stage under a name, not with an open descriptor: descriptors are short, or /proc is not there.
     pub(crate) named_stages: bool,
+    /// How many descriptors the process may hold.
+    pub(crate) descriptors: usize,
     /// How many directories a tree may hold open at once.
     pub(crate) open_dirs: usize,
     /// Where the files with several links are that trees of this run have staged.
@@ -108,6 +110,7 @@ impl Context {
             token: crate::sys::run_token(),
             started: crate::sys::file_system_time(),
             clock_offset: crate::sys::clock_offset(),
+            descriptors,
             named_stages: descriptors < 512 || !crate::sys::has_proc(),
             open_dirs: (descriptors / 16).clamp(1, 1024),
             links: Links::default(),

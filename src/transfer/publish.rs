@@ -9,6 +9,7 @@ use crate::item::{Outcome, Place, Settled, Verdict};
 use crate::sys::{Durable, rename_replacing, unlink};
 
 use super::staged::{Stage, Staged, StagedItem, withdraw};
+use super::stamp::Stamp;
 use super::target::Copying;
 use super::{Context, Target};
 
@@ -75,7 +76,14 @@ fn publish_one(
                 withdraw(copying, &one.stage);
                 return Ok(Some(Outcome::Skipped));
             }
-            Ok(_) => replace(target, copying, items, index)?,
+            Ok(_) => {
+                // The old target is gone for good after this: it is not to go for a mixture.
+                if Stamp::of(&one.stat).check(&from.dir, &one.item.name) == Ok(false) {
+                    withdraw(copying, &one.stage);
+                    return Err(Box::new(MoveError::ChangedWhileRead { path: from.path_of(&one.item) }));
+                }
+                replace(target, copying, items, index)?;
+            }
             Err(error) => {
                 withdraw(copying, &one.stage);
                 return Err(error);

@@ -163,7 +163,7 @@ impl Leftovers {
             && let Ok(was) = Stat::at(&source.dir, &intent.name)
         {
             let open = self.intents.values().filter(|other| (other.parent.dev, other.stamp.ino) == group);
-            let others = open.map(|other| other.target_name());
+            let others = open.map(Intent::target_name);
             let finished = self.finished.get(&group).into_iter().flatten().map(Vec::as_slice);
             for other in others.chain(finished) {
                 let is_published =

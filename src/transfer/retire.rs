@@ -48,7 +48,7 @@ impl Published {
 
     /// Keeps all sources, because the targets' names could not be made durable.
     pub(crate) fn keep(self, context: &Context, error: Errno) -> Vec<Settled> {
-        self.remove_record(context);
+        // The record stays: a later run can tell by it that these targets are ours.
         let Self { source, target, items, .. } = self;
         let fail = |one: StagedItem| {
             let from = one.item.place.as_deref().unwrap_or(&source).path_of(&one.item);
@@ -66,8 +66,9 @@ impl Published {
         }
         let place = one.item.place.as_deref().unwrap_or(&self.source);
         match Stamp::of(&one.stat).check(&place.dir, &one.item.name) {
-            Ok(true) => Ok(()),
-            _ => Err(self.changed(one)),
+            Ok(false) => Err(self.changed(one)),
+            // If it is gone, removing it will say so.
+            Ok(true) | Err(_) => Ok(()),
         }
     }
 

@@ -38,7 +38,10 @@ pub(crate) fn stage_special(
             return Err(Box::new(MoveError::UnknownKind { path: paths.0.to_owned() }));
         }
     }
-    link_owner_and_times(to.0, to.1, stat, true).map_err(|error| preserve("ownership", error))?;
+    match link_owner_and_times(to.0, to.1, stat, true) {
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) | Ok(()) => {}
+        Err(error) => return Err(Box::new(preserve("ownership", error))),
+    }
     let attributes =
         copy_link_attributes(from, to).map_err(|source| MoveError::Read { path: paths.0.to_owned(), source })?;
     warnings.attributes(copying, paths.1, &attributes);

@@ -15,6 +15,7 @@ use super::content::{ContentError, copy_content};
 use super::dress::{Made, Warnings, creation_mode, dress};
 use super::rename::not_a_directory;
 use super::special::stage_special;
+use super::stage_dir::shows_through;
 use super::staged::{Stage, Staged, StagedItem, withdraw};
 use super::target::{Copying, Route};
 use super::{Context, SyncMode, Target};
@@ -57,6 +58,9 @@ pub(crate) fn stage_batch(context: &Context, batch: Batch<Target>) -> Part {
         Ok(copying) => copying,
         Err(error) => return nothing_can_be_staged(context, Batch { source, target, items }, error),
     };
+    if shows_through(&copying.stage_dir, &source.dir) {
+        return refuse_same(context, Batch { source, target, items });
+    }
     let route = copying.route(source.dir.stat().mount);
     let mut part = Part { staged: None, settled: Vec::new(), deferred: Vec::new(), rest: None };
     let mut staged: Vec<StagedItem> = Vec::with_capacity(items.len());
@@ -98,6 +102,18 @@ pub(crate) fn stage_batch(context: &Context, batch: Batch<Target>) -> Part {
         }
     }
     part
+}
+
+/// Source and target directory are one, seen through two mounts that do not know of each other (a network file system
+/// of this very machine): a copy would replace the source itself.
+fn refuse_same(context: &Context, batch: Batch<Target>) -> Part {
+    let Batch { source, target, items } = batch;
+    let fail = |item: Item| {
+        let (from, to) = (source.path_of(&item), target.path(&item));
+        let failure = Box::new(MoveError::SameFile { from, to });
+        context.settle(&source, &target.place, item, Outcome::Failed(failure))
+    };
+    Part { staged: None, settled: items.into_iter().map(fail).collect(), deferred: Vec::new(), rest: None }
 }
 
 fn nothing_can_be_staged(context: &Context, batch: Batch<Target>, error: Errno) -> Part {
@@ -229,6 +245,10 @@ impl Stager<'_> {
                     warnings: Vec::new(),
                 }))));
             }
+        }
+        if stat.is_mount_root {
+            let (from, to) = (self.from.path_of(item), self.target.path(item));
+            return Err(Box::new(MoveError::Move { from, to, source: Errno::BUSY }));
         }
         if let Err(source) = self.from.can_remove(stat) {
             return Err(Box::new(MoveError::Remove { path: self.from.path_of(item), source }));

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
-use crate::item::{Item, Place, Refusal, Verdict, resolve};
+use crate::item::{Item, Place, Policy, Refusal, Verdict, resolve};
 use crate::sys::{Barrier, FileId, Stat, folds_case, has_local_clock};
 
 use super::Context;
@@ -131,6 +131,10 @@ impl Target {
     /// # Errors
     /// The refusal, as the message for the user.
     pub(crate) fn judge(&self, context: &Context, from: &Place, item: &Item, source: &Stat) -> Result<Verdict> {
+        if context.policy == Policy::Skip {
+            // The kernel said that it is there. Whoever looked again might find it gone, and then replace the next one.
+            return Ok(Verdict::Skip);
+        }
         let existing = match Stat::at(&self.place.dir, item.target_name()) {
             Ok(existing) => existing,
             // Gone again: nothing is in the way.

@@ -8,9 +8,8 @@ use rayon::Scope;
 use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
-use crate::sys::{
-    Dir, Entry, FileKind, Listing, Stat, create_named, create_private_dir, effective_user, open_regular, unlink,
-};
+use crate::item::sticky_forbids;
+use crate::sys::{Dir, Entry, FileKind, Listing, Stat, create_named, create_private_dir, effective_user, open_regular};
 use crate::transfer::content::copy_content;
 use crate::transfer::dress::{Made, Warnings, creation_mode, dress};
 use crate::transfer::special::stage_special;
@@ -18,7 +17,7 @@ use crate::transfer::stage::content_error;
 use crate::transfer::stamp::Stamp;
 
 use super::journal::{Frame, Staged};
-use super::links::Claim;
+use super::links::{Claim, Place};
 use super::nodes::Node;
 use super::stage::Tree;
 
@@ -127,6 +126,9 @@ impl<'a> Walk<'a> {
             };
             let source = source.map_err(open)?;
             self.may_be_moved(&source, id)?;
+            if parent.is_some_and(|parent| sticky_forbids(parent.source.stat(), source.stat())) {
+                return Err(Box::new(MoveError::Remove { path: from, source: Errno::PERM }));
+            }
             let opened;
             let above = if let Some(parent) = parent {
                 &parent.stage
@@ -136,16 +138,22 @@ impl<'a> Walk<'a> {
             };
             match create_private_dir(above, &node.name) {
                 Ok(()) => {}
-                // A stage that was taken over.
-                Err(Errno::EXIST) if tree.job.reuse.is_some() => {}
+                // A stage that was taken over, in which it may have been something else.
+                Err(Errno::EXIST) if tree.job.reuse.is_some() => {
+                    if !Stat::at(above, &node.name).map_err(create)?.is_dir() {
+                        self.make_way(above, &node.name).map_err(create)?;
+                        create_private_dir(above, &node.name).map_err(create)?;
+                    }
+                }
                 Err(error) => return Err(Box::new(create(error))),
             }
             let stage = above.open_child(&node.name).map_err(create)?;
             (source, stage)
         };
-        if tree.job.reuse.is_some() && stage.stat().mode & 0o700 != 0o700 {
-            // It has its final mode, which keeps us out.
-            stage.readable().and_then(|fd| crate::sys::give_mode(&fd, 0o700)).map_err(create)?;
+        if tree.job.reuse.is_some() {
+            // It may have its final mode and ACLs, which keep us out, or let others in by what it gives its children.
+            crate::sys::give_mode_held(&stage, 0o700).map_err(create)?;
+            stage.readable().and_then(|fd| crate::sys::take_inherited_acl(&fd)).map_err(create)?;
         }
         tree.nodes.set_stat(id, *source.stat());
         tree.open_dirs.fetch_add(1, Ordering::Relaxed);
@@ -221,8 +229,11 @@ impl<'a> Walk<'a> {
         if stat.kind != entry.kind {
             return Err(Box::new(MoveError::ChangedWhileRead { path: from }));
         }
-        if stat.is_pinned {
+        if stat.is_pinned || sticky_forbids(pair.source.stat(), &stat) {
             return Err(Box::new(MoveError::Remove { path: from, source: Errno::PERM }));
+        }
+        if stat.mount != tree.source.stat().mount || stat.is_mount_root {
+            return Err(Box::new(MoveError::Move { from, to, source: Errno::BUSY }));
         }
         if stat.links > 1 {
             self.note_linked(&stat);
@@ -241,7 +252,9 @@ impl<'a> Walk<'a> {
             tree.bytes.fetch_add(copied?, Ordering::Relaxed);
         }
         if stat.links > 1 {
-            tree.context.links.settle_home(&stat, &tree.stage, &tree.nodes, id, &entry.name);
+            let staged = Stat::at(&pair.stage, &entry.name).map_err(stat_error)?;
+            let at = Place { root: &tree.stage, nodes: &tree.nodes, dir: id, name: &entry.name };
+            tree.context.links.settle_home(stat.id, staged.id, at);
         }
         Ok(Some(stat))
     }
@@ -261,9 +274,11 @@ impl<'a> Walk<'a> {
         let is_same = known.is_some_and(|stamp| stamp.matches(stat))
             && staged.kind == stat.kind
             && (staged.size == stat.size || stat.kind != FileKind::Regular);
-        if !is_same {
+        if is_same {
+            self.tree.reused.fetch_add(stat.size, Ordering::Relaxed);
+        } else {
             // Should this fail, creating the file will say so.
-            unlink(&pair.stage, name).ok();
+            self.make_way(&pair.stage, name).ok();
         }
         is_same
     }
@@ -306,12 +321,17 @@ impl<'a> Walk<'a> {
             if names.binary_search(&entry.name).is_ok() {
                 continue;
             }
-            let stage_dir = &self.tree.copying.stage_dir;
-            let fresh = stage_dir.fresh_name('d');
-            crate::sys::rename_replacing(&pair.stage, &entry.name, stage_dir.dir(), &fresh).map_err(create)?;
-            super::clear_tree(stage_dir.dir(), &fresh, || stage_dir.fresh_name('d')).map_err(create)?;
+            self.make_way(&pair.stage, &entry.name).map_err(create)?;
         }
         Ok(())
+    }
+
+    /// Removes what an ended run has staged under this name, whatever it is.
+    fn make_way(self, dir: &Dir, name: &[u8]) -> std::result::Result<(), Errno> {
+        let stage_dir = &self.tree.copying.stage_dir;
+        let fresh = stage_dir.fresh_name('d');
+        crate::sys::rename_replacing(dir, name, stage_dir.dir(), &fresh)?;
+        super::clear_tree(stage_dir.dir(), &fresh, || stage_dir.fresh_name('d'))
     }
 
     /// Opens a directory and its stage once more, for what is left to do at the end.

@@ -6,7 +6,7 @@ use std::sync::PoisonError;
 use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
-use crate::sys::{FileKind, Stat, open_regular, unlink};
+use crate::sys::{FileKind, Stat, effective_user, open_regular, unlink};
 use crate::transfer::dress::{Made, Warnings, dress};
 use crate::transfer::stamp::Stamp;
 
@@ -69,6 +69,11 @@ fn link_one(tree: &Tree<'_>, pair: &Pair<'_>, dir: u32, name: &[u8], stat: &Stat
     }
 }
 
+/// Whether a tree's root has a mode with which it could not be published.
+pub(super) fn lends_mode(stat: &Stat) -> bool {
+    stat.mode & 0o700 != 0o700 && effective_user() != 0
+}
+
 /// Gives every staged directory its owner, attributes, mode and times, children before parents.
 pub(super) fn dress_directories(tree: &Tree<'_>) -> Result<()> {
     for id in (0..tree.nodes.len()).rev() {
@@ -86,7 +91,10 @@ pub(super) fn dress_directories(tree: &Tree<'_>) -> Result<()> {
         let source = pair.source().readable().map_err(open)?;
         let stage = pair.stage().readable().map_err(create)?;
         let mut warnings = Warnings::default();
-        dress(tree.copying, &source, &stage, &stat, Made::Dir, &to, &mut warnings)?;
+        // Moving a directory to another takes write permission in it, which its owner gets back when it is published.
+        let lent = Stat { mode: stat.mode | 0o700, ..stat };
+        let like = if id == super::nodes::ROOT && lends_mode(&stat) { &lent } else { &stat };
+        dress(tree.copying, &source, &stage, like, Made::Dir, &to, &mut warnings)?;
         tree.warnings.lock().unwrap_or_else(PoisonError::into_inner).extend(warnings.0);
         if tree.syncs_each() {
             tree.copying.barrier.sync_files([&stage]).map(drop).map_err(|error| tree.not_durable(error))?;

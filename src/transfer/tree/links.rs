@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::io::Errno;
 
-use crate::sys::{Dir, FileId, Stat, link};
+use crate::sys::{Dir, FileId, Stat, link, unlink};
 
 use super::nodes::Nodes;
 
@@ -17,7 +17,24 @@ struct Home {
     nodes: Arc<Nodes>,
     dir: u32,
     name: Box<[u8]>,
-    size: u64,
+    /// What was staged there.
+    id: FileId,
+}
+
+/// Where a file is in a tree.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) root: &'a Arc<Dir>,
+    pub(super) nodes: &'a Arc<Nodes>,
+    pub(super) dir: u32,
+    pub(super) name: &'a [u8],
+}
+
+impl Place<'_> {
+    fn home(self, id: FileId) -> Home {
+        let Self { root, nodes, dir, name } = self;
+        Home { root: Arc::clone(root), nodes: Arc::clone(nodes), dir, name: name.into(), id }
+    }
 }
 
 /// What is known of one file with several links.
@@ -51,38 +68,56 @@ impl Links {
         if group.met == 1 { Claim::Copy } else { Claim::LinkLater }
     }
 
-    /// The first name was staged: others can link to it.
-    pub(super) fn settle_home(&self, file: &Stat, root: &Arc<Dir>, nodes: &Arc<Nodes>, dir: u32, name: &[u8]) {
-        let home = Home { root: Arc::clone(root), nodes: Arc::clone(nodes), dir, name: name.into(), size: file.size };
-        if let Some(group) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get_mut(&file.id) {
-            group.home = Some(home);
+    /// The first name was staged, as `staged`: others can link to it.
+    pub(super) fn settle_home(&self, file: FileId, staged: FileId, at: Place<'_>) {
+        if let Some(group) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get_mut(&file) {
+            group.home = Some(at.home(staged));
         }
     }
 
     /// Makes `new` in `to` one more name of the staged `file`.
     ///
     /// # Errors
-    /// ENOENT if it was not staged, or is staged no longer: then it has to be copied.
+    /// ENOENT if it was not staged, or is not there any more: then it has to be copied.
     pub(crate) fn link(&self, file: &Stat, to: &Dir, new: &[u8]) -> Result<(), Errno> {
         let home = {
             let groups = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             groups.get(&file.id).and_then(|group| group.home.clone()).ok_or(Errno::NOENT)?
         };
         let dir = home.nodes.open(&home.root, home.dir)?;
+        link(&dir, &home.name, to, new)?;
         // Somebody may have put another file there since it was published.
-        if Stat::at(&dir, &home.name)?.size != home.size || home.size != file.size {
-            return Err(Errno::NOENT);
+        let made = Stat::at(to, new)?;
+        if made.id == home.id && made.size == file.size {
+            return Ok(());
         }
-        link(&dir, &home.name, to, new)
+        unlink(to, new)?;
+        Err(Errno::NOENT)
     }
 
     /// Takes note of a name that an ended run has published, so that names still to come can be links to it.
-    pub(super) fn adopt(&self, file: FileId, root: &Arc<Dir>, nodes: &Arc<Nodes>, dir: u32, name: &[u8], size: u64) {
+    pub(super) fn adopt(&self, file: FileId, published: Option<FileId>, at: Place<'_>) {
         let mut groups = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let group = groups.entry(file).or_insert(Group { home: None, met: 0 });
         group.met += 1;
-        let home = || Home { root: Arc::clone(root), nodes: Arc::clone(nodes), dir, name: name.into(), size };
-        group.home.get_or_insert_with(home);
+        if group.home.is_none() {
+            group.home = published.map(|published| at.home(published));
+        }
+    }
+
+    /// Forgets the files all of whose names have been met: nothing will be linked to them any more.
+    pub(super) fn forget_complete(&self, linked: &HashMap<FileId, u32>) {
+        let mut groups = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (file, links) in linked {
+            if groups.get(file).is_some_and(|group| group.met >= *links) {
+                groups.remove(file);
+            }
+        }
+    }
+
+    /// Forgets everything.
+    pub(crate) fn clear(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Whether some name of the file has not been met.

@@ -7,10 +7,11 @@ use rustix::io::Errno;
 
 use crate::error::MoveError;
 use crate::item::{Outcome, Settled, Verdict};
-use crate::sys::{Dir, Durable, FileId, NoReplace, rename_noreplace, rename_replacing};
+use crate::sys::{Dir, Durable, FileId, NoReplace, Stat, give_mode_held, rename_noreplace, rename_replacing};
 use crate::transfer::{Context, Target};
 
 use super::TreeJob;
+use super::finish::lends_mode;
 use super::journal::{Frame, Header, Journal, TreeRecord};
 use super::nodes::{Node, Nodes};
 use super::stage::StagedTree;
@@ -43,6 +44,10 @@ impl StagedTree {
                 return Err(Box::new(Settled { outcome: Outcome::Skipped, ..settled }));
             }
             Err(error) => return Err(Box::new(self.abandon(context, error))),
+        }
+        if lends_mode(&self.source) {
+            // Should this fail, its owner can do a little more with it than before.
+            give_mode_held(&self.root, self.source.mode).ok();
         }
         let Self { job, header, journal, bytes, warnings, has_open_links, .. } = self;
         job.target.note_published(job.item.target_name());
@@ -102,6 +107,14 @@ impl PublishedTree {
             Ok(root) if root.id() == header.stage_root => Arc::new(root),
             _ => return Err(Box::new((job, record))),
         };
+        let sources =
+            [&header.hidden, &header.name].into_iter().filter_map(|name| Stat::at(&job.source.dir, name).ok());
+        if let Some(source) = sources.into_iter().find(|source| source.id == header.source)
+            && lends_mode(&source)
+        {
+            // The ended run may not have got to it.
+            give_mode_held(&root, source.mode).ok();
+        }
         let has_open_links = adopt_links(context, &root, &record);
         Ok(Self { job, header, journal, bytes: 0, warnings: Vec::new(), has_open_links, is_taken_over: true })
     }
@@ -127,7 +140,9 @@ fn adopt_links(context: &Context, root: &Arc<Dir>, record: &TreeRecord) -> bool 
             }
             Frame::Files { dir, files } => {
                 for file in files.into_iter().filter(|file| file.stamp.links > 1) {
-                    context.links.adopt(id(file.stamp.ino), root, &nodes, dir, &file.name, file.stamp.size);
+                    let published = nodes.open(root, dir).and_then(|dir| Stat::at(&dir, &file.name));
+                    let at = super::links::Place { root, nodes: &nodes, dir, name: &file.name };
+                    context.links.adopt(id(file.stamp.ino), published.ok().map(|stat| stat.id), at);
                     linked.push((id(file.stamp.ino), file.stamp.links));
                 }
             }

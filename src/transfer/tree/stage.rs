@@ -39,6 +39,8 @@ pub(super) struct Tree<'a> {
     pub(super) journal: Journal,
     pub(super) known: Known,
     pub(super) bytes: AtomicU64,
+    /// Bytes that an ended run had staged.
+    pub(super) reused: AtomicU64,
     pub(super) failure: OnceLock<Box<MoveError>>,
     pub(super) warnings: Mutex<Vec<String>>,
     /// Names of files of which another name is staged elsewhere.
@@ -58,6 +60,8 @@ pub(crate) struct StagedTree {
     pub(super) root: Arc<Dir>,
     pub(super) source: Stat,
     pub(super) bytes: u64,
+    /// Bytes that an ended run had staged.
+    reused: u64,
     pub(super) warnings: Vec<String>,
     /// Some of its files have names outside that have not been met.
     pub(super) has_open_links: bool,
@@ -82,7 +86,8 @@ pub(crate) fn stage_tree(context: &Context, job: TreeJob) -> std::result::Result
         Err(error) => return Err(settle(job, Outcome::Failed(error))),
     };
     let result = fill(&tree, &stat);
-    let Tree { stage, journal, bytes, warnings, linked, .. } = tree;
+    context.links.forget_complete(&tree.linked.lock().unwrap_or_else(PoisonError::into_inner));
+    let Tree { stage, journal, bytes, reused, warnings, linked, .. } = tree;
     drop(guard);
     let bytes = bytes.into_inner();
     let linked = linked.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -94,6 +99,7 @@ pub(crate) fn stage_tree(context: &Context, job: TreeJob) -> std::result::Result
         root: stage,
         source: stat,
         bytes,
+        reused: reused.into_inner(),
         warnings: warnings.into_inner().unwrap_or_else(PoisonError::into_inner),
     };
     match result {
@@ -176,6 +182,7 @@ fn prepare<'a>(context: &'a Context, target: &'a Target, job: &'a TreeJob, stat:
         journal,
         known,
         bytes: AtomicU64::new(0),
+        reused: AtomicU64::new(0),
         failure: OnceLock::new(),
         warnings: Mutex::default(),
         late: Mutex::default(),
@@ -301,7 +308,8 @@ impl StagedTree {
     /// Gives the tree up: the source stays whole. A stage that holds much work stays for the next run, unless it
     /// cannot be trusted or the target is full.
     pub(crate) fn abandon(self, context: &Context, error: Box<MoveError>) -> Settled {
-        let Self { job, header, journal, root, bytes, warnings, .. } = self;
+        let Self { job, header, journal, root, bytes, reused, warnings, .. } = self;
+        let bytes = bytes + reused;
         context.links.forget(&root);
         let Ok(copying) = job.target.copying(context) else {
             return job.settle(context, Outcome::Failed(error));
