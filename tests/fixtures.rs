@@ -60,6 +60,7 @@ fn the_builder_makes_what_was_asked_for() {
 }
 
 #[test]
+#[ignore = "needs setfacl"]
 fn acls_are_those_that_setfacl_makes() {
     let dir = scratch();
     let tree = Tree::new().file("f", "").dir("d");
@@ -258,6 +259,7 @@ fn what_takes_too_long_is_killed_and_fails() {
 }
 
 #[test]
+#[ignore = "needs strace"]
 fn strace_counts_records_and_injects() {
     let dir = scratch();
     Tree::new().files(3, |i| (format!("f{i}"), String::new())).build(&dir);
@@ -278,6 +280,7 @@ fn strace_counts_records_and_injects() {
 }
 
 #[test]
+#[ignore = "needs strace"]
 fn interrupted_calls_are_recorded_whole() {
     let dir = scratch();
     let (output, calls) = Strace::new().only("wait4,execve").record(shell("sleep 0.1; true").cwd(&dir));

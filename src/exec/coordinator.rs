@@ -190,7 +190,8 @@ impl<'a> Coordinator<'a> {
         }
         let target = Arc::clone(self.planner.target());
         let same_mount = source.dir.stat().mount == target.place.dir.stat().mount;
-        let full = if same_mount { RENAME_BATCH } else { BATCH.min(self.permits) };
+        // Even what is on one mount may have to be copied (subvolumes, quota projects), and then holds descriptors.
+        let full = if same_mount { RENAME_BATCH } else { BATCH }.min(self.permits);
         let open = self.open.get_or_insert_with(|| Batch { source, target, items: Vec::new() });
         open.items.push(item);
         let is_full = open.items.len() >= full;

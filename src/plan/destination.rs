@@ -64,6 +64,9 @@ pub(crate) fn resolve_destination(path: &[u8], kind: DestinationKind, only: Opti
     let refuse = |error| MoveError::Move { from: path_from(source.to_vec()), to: shown(), source: error };
     let (name, only_directory) = strip_slashes(path);
     // "new/" can only become a directory.
+    if only_directory && exists(path) {
+        return Err(Box::new(MoveError::Stat { path: shown(), source: Errno::NOTDIR }));
+    }
     if only_directory && !is_directory(source) {
         return Err(Box::new(refuse(if exists(source) { Errno::NOTDIR } else { return missing(source) })));
     }
