@@ -15,7 +15,7 @@ use std::time::Duration;
 use common::fs::{must, ordinary_user, require_root};
 use common::run::Output;
 use common::tree::Tree;
-use promises::{across, back, everywhere, give_away, injected, names, one_device, ordinarily};
+use promises::{Sides, across, back, everywhere, give_away, injected, names, one_device, ordinarily};
 
 fn chmod(path: impl AsRef<Path>, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
@@ -81,7 +81,7 @@ fn p5_what_only_root_can_set_up_is_named_too() {
         chown(sides.from.join("sticky/theirs"), Some(0), Some(0)).unwrap();
         chmod(sides.from.join("sticky"), 0o1777);
         // tmpfs keeps no such flags before Linux 6.6.
-        let pinned = ["immutable", "tree/deep/immutable"].map(|name| Pinned::new(sides.from.join(name)));
+        let pinned = ["immutable", "tree/deep/immutable"].map(|name| Pinned::new(&sides, name));
         let operands = ["d/*", "sticky/theirs", "immutable", "tree"];
         let output = ordinarily(sides.pmove().args(operands).arg(&*sides.to)).run();
         output.fails_with(1);
@@ -109,19 +109,21 @@ fn path_and(path: impl Fn(usize) -> String) -> impl Fn(usize) -> (String, String
     move |i| (path(i), String::new())
 }
 
-/// A file that cannot be changed or removed, until this is dropped.
-struct Pinned(std::path::PathBuf);
+/// A file that cannot be changed or removed, until this is dropped, wherever it is then.
+struct Pinned([std::path::PathBuf; 2]);
 
 impl Pinned {
-    fn new(path: std::path::PathBuf) -> Self {
-        must(Command::new("chattr").arg("+i").arg(&path));
-        Self(path)
+    fn new(sides: &Sides, name: &str) -> Self {
+        must(Command::new("chattr").arg("+i").arg(sides.from.join(name)));
+        Self([sides.from.join(name), sides.to.join(name)])
     }
 }
 
 impl Drop for Pinned {
     fn drop(&mut self) {
-        drop(Command::new("chattr").args(["-f", "-i", "--"]).arg(&self.0).status());
+        for path in self.0.iter().filter(|path| path.exists()) {
+            Command::new("chattr").args(["-i", "--"]).arg(path).status().ok();
+        }
     }
 }
 

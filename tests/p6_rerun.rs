@@ -9,6 +9,7 @@ mod common;
 mod promises;
 
 use std::fs;
+use std::os::unix::fs::DirBuilderExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -281,5 +282,19 @@ fn p6_what_a_live_run_has_staged_is_left_alone() {
         assert_eq!(names(&sides.to), ["q", "quick", "slow"]);
         assert_eq!(fs::read(sides.to.join("slow/f")).unwrap(), b"slow");
         assert!(names(Path::new(&*sides.from)).is_empty());
+    }
+}
+
+/// Killed at its very last step, a run leaves an empty stage directory: beside the new name, if it gave one.
+#[test]
+fn p6_an_empty_stage_directory_is_cleared_by_the_next_run_that_meets_it() {
+    let sides = across();
+    Tree::new().file("a", "a").file("b", "b").build(&sides.from);
+    Tree::new().dir("new").build(&sides.to);
+    let stage_dir = format!(".pmove-{}", rustix::process::geteuid().as_raw());
+    for (source, dir) in [("a", &*sides.to), ("b", &sides.to.join("new"))] {
+        fs::DirBuilder::new().mode(0o700).create(dir.join(&stage_dir)).unwrap();
+        sides.pmove().arg(source).arg(sides.to.join("new")).run().ok();
+        sides.assert_no_litter();
     }
 }

@@ -382,12 +382,14 @@ impl<'a> Coordinator<'a> {
 
     /// Removes what this run and ended ones have left at the target.
     fn close(&mut self) {
-        let target = self.planner.target();
+        let target = Arc::clone(self.planner.target());
         target.close();
-        if let Some(leftovers) = self.leftovers.take()
-            && !self.context.stop.is_interrupted()
-        {
-            for news in leftovers.clear(target) {
+        if self.context.stop.is_interrupted() {
+            return;
+        }
+        let met = self.leftovers.take().map(|leftovers| (target, leftovers));
+        for (target, leftovers) in met.into_iter().chain(self.planner.take_beside()) {
+            for news in leftovers.clear(&target) {
                 self.tally.warn(&news);
             }
         }

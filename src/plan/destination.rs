@@ -29,6 +29,9 @@ pub(crate) struct Destination {
     /// The new name of the one source.
     pub(super) name: Option<Box<[u8]>>,
     pub(super) leftovers: Option<Leftovers>,
+    /// What ended runs left beside DEST, where it is a directory that the one source might have become: met on the
+    /// way, and to be cleared as well.
+    pub(super) beside: Option<(Arc<Target>, Leftovers)>,
 }
 
 /// Finds out what `path` means for the sources: `only` is the path of the source, if there is but one and it is no
@@ -42,16 +45,22 @@ pub(crate) fn resolve_destination(path: &[u8], kind: DestinationKind, only: Opti
         match open_directory(path) {
             Ok(dir) => {
                 // An ended run may have put the one source under this very name: then it is not to go into itself.
+                let mut beside = None;
                 if kind == DestinationKind::Operand
                     && let Some(source) = only
-                    && let Some(destination) = finish_rename(path, source)?
                 {
-                    return Ok(destination);
+                    match finish_rename(path, source)? {
+                        Some((destination, true)) => return Ok(destination),
+                        Some((Destination { target, leftovers, .. }, false)) => {
+                            beside = leftovers.map(|leftovers| (target, leftovers));
+                        }
+                        None => {}
+                    }
                 }
                 let leftovers = find_leftovers(&dir, path)?;
                 let prefix = if path.ends_with(b"/") { path.to_vec() } else { [path, b"/"].concat() };
                 let target = Arc::new(Target::new(Place::new(dir, &prefix)));
-                return Ok(Destination { target, name: None, leftovers });
+                return Ok(Destination { target, name: None, leftovers, beside });
             }
             Err(source) if kind == DestinationKind::Directory => {
                 return Err(Box::new(MoveError::TargetDirectory { path: shown(), source }));
@@ -102,7 +111,7 @@ fn rename_to(path: &[u8]) -> std::result::Result<Result<Destination>, Errno> {
         Err(error) => return Ok(Err(error)),
     };
     let target = Arc::new(Target::new(Place::new(dir, parent)));
-    Ok(Ok(Destination { target, name: Some(name.into()), leftovers }))
+    Ok(Ok(Destination { target, name: Some(name.into()), leftovers, beside: None }))
 }
 
 /// What ended runs left in a directory.
@@ -113,16 +122,18 @@ fn find_leftovers(dir: &Dir, path: &[u8]) -> Result<Option<Leftovers>> {
     })
 }
 
-/// The destination of an ended run that gave `source` the name `path`, if one did.
-fn finish_rename(path: &[u8], source: &[u8]) -> Result<Option<Destination>> {
+/// The destination that gives `source` the name `path`, if ended runs have left anything there, and whether one of them
+/// did give it that name.
+fn finish_rename(path: &[u8], source: &[u8]) -> Result<Option<(Destination, bool)>> {
     let (name, _) = strip_slashes(path);
     let (source, _) = strip_slashes(source);
     let Ok(destination) = rename_to(name) else { return Ok(None) };
     let destination = destination?;
     let (parent, source_name) = split(source);
-    let (Some(leftovers), Ok(parent)) = (&destination.leftovers, Dir::open_named(parent)) else { return Ok(None) };
-    let is_given = leftovers.target_name_of(parent.id(), source_name) == Some(split(name).1);
-    Ok(is_given.then_some(destination))
+    let Some(leftovers) = &destination.leftovers else { return Ok(None) };
+    let is_given = Dir::open_named(parent)
+        .is_ok_and(|parent| leftovers.target_name_of(parent.id(), source_name) == Some(split(name).1));
+    Ok(Some((destination, is_given)))
 }
 
 /// A path's directory (with its slash, or empty) and its last name.

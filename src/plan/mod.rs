@@ -64,6 +64,11 @@ impl Planner {
         self.destination.leftovers.take()
     }
 
+    /// What ended runs left in a directory that was met on the way to the target.
+    pub(crate) fn take_beside(&mut self) -> Option<(Arc<Target>, Leftovers)> {
+        self.destination.beside.take()
+    }
+
     /// Plans a candidate for the first time.
     pub(crate) fn plan(&mut self, candidate: Candidate) -> Planned {
         self.plan_at(candidate, false)
