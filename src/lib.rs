@@ -14,9 +14,9 @@
 
 pub mod cli;
 pub mod error;
-pub mod exec;
+mod exec;
 mod item;
-pub mod plan;
+mod plan;
 pub mod report;
 pub mod source;
 mod sys;

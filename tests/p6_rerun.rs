@@ -298,3 +298,45 @@ fn p6_an_empty_stage_directory_is_cleared_by_the_next_run_that_meets_it() {
         sides.assert_no_litter();
     }
 }
+
+#[test]
+#[ignore = "needs strace"]
+fn p6_a_tree_that_is_skipped_after_all_leaves_no_stage() {
+    let sides = back();
+    // Large enough that an interrupted stage would be kept.
+    Tree::new().file("tree/big", vec![7; 70 << 20]).build(&sides.from);
+    let whole = Snapshot::of(&*sides.from);
+    let pmove = sides.pmove().args(["-n", "tree"]).arg(&*sides.to);
+    let running = injected(pmove, &["syncfs:delay_enter=2s"]).spawn();
+    wait_until("it is staged", || fs::metadata(&*sides.from).is_ok() && !names(&sides.to).is_empty());
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    fs::create_dir(sides.to.join("tree")).unwrap();
+    running.wait().ok();
+    assert_same(&whole, &Snapshot::of(&*sides.from));
+    assert_eq!(fs::read_dir(sides.to.join("tree")).unwrap().count(), 0);
+    sides.assert_no_litter();
+}
+
+#[test]
+#[ignore = "needs strace"]
+fn p6_a_stage_survives_a_re_run_that_is_refused() {
+    let sides = back();
+    Tree::new().files(40, |i| (format!("tree/f{i}"), "content".to_owned())).build(&sides.from);
+    let whole = Snapshot::of(&*sides.from).without_root();
+    let pmove = sides.pmove().arg("tree").arg(&*sides.to);
+    injected(pmove, &["syncfs:signal=KILL:when=1"]).run();
+    let stages = || {
+        let base = sides.to.join(format!(".pmove-{}", rustix::process::geteuid().as_raw()));
+        let run = fs::read_dir(base).unwrap().next().unwrap().unwrap().path();
+        names(&run)
+    };
+    let left = stages();
+    assert!(left.iter().any(|name| name.starts_with('d')) && left.iter().any(|name| name.starts_with('j')), "{left:?}");
+    Tree::new().file("tree/in-the-way", "x").build(&sides.to);
+    sides.pmove().arg("tree").arg(&*sides.to).run().fails_with(1);
+    assert_eq!(stages(), left);
+    fs::remove_dir_all(sides.to.join("tree")).unwrap();
+    sides.pmove().arg("tree").arg(&*sides.to).run().ok();
+    assert_same(&whole, &Snapshot::of(&*sides.to).without_root());
+    sides.assert_no_litter();
+}

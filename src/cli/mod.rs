@@ -90,7 +90,9 @@ fn move_all(
     sources.skip = Some((target.dev, target.ino));
     let candidates = sources.into_stream();
     if settings.dry_run {
-        return Ok(dry_run(&context, planner, reporter, candidates));
+        let failed = dry_run(&context, planner, reporter, candidates);
+        // What would be moved was not: there is nothing to sum up.
+        return Ok(Summary { failed, ..Summary::default() });
     }
     Coordinator::new(context, planner, reporter, settings.pace).run(candidates)
 }

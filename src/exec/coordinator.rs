@@ -17,7 +17,7 @@ use super::Pace;
 use super::engine::{Engine, Event};
 use super::groups::{Added, Gathered, Groups};
 use super::tally::Tally;
-use super::work::{Sink, Waiting, work};
+use super::work::{Here, Waiting, work};
 
 /// Items of a batch that is copied. Large enough that handing it over costs nothing, small enough that all workers
 /// have some.
@@ -174,7 +174,7 @@ impl<'a> Coordinator<'a> {
                 }
                 Resumed::Tree(job) => {
                     self.in_flight += 1;
-                    self.trees.push_back(job);
+                    self.trees.push_back(*job);
                     return self.begin_tree();
                 }
                 Resumed::Published(tree) => {
@@ -393,26 +393,5 @@ impl<'a> Coordinator<'a> {
                 self.tally.warn(&news);
             }
         }
-    }
-}
-
-/// The sink of work on the coordinator's own thread.
-struct Here(std::sync::mpsc::Sender<Event>);
-
-impl Sink for Here {
-    fn settled(&self, settled: Vec<Settled>) {
-        self.0.send(Event::Settled(settled)).ok();
-    }
-
-    fn deferred(&self, deferred: Vec<Deferred>) {
-        self.0.send(Event::Deferred(deferred)).ok();
-    }
-
-    fn held(&self, tree: Box<PublishedTree>) {
-        self.0.send(Event::Held(tree)).ok();
-    }
-
-    fn wait(&self, waiting: Waiting) -> Option<Waiting> {
-        Some(waiting)
     }
 }

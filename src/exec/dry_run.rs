@@ -3,19 +3,19 @@
 use crate::error::{MoveError, Quoted, Result};
 use crate::item::{Item, Place, Verdict};
 use crate::plan::{Planned, Planner};
-use crate::report::{Reporter, Summary};
+use crate::report::Reporter;
 use crate::source::Candidate;
 use crate::sys::Stat;
 use crate::transfer::Context;
 
-/// Says what a run over `candidates` would do.
+/// Says what a run over `candidates` would do. Returns how many of them could not be moved.
 pub(crate) fn dry_run(
     context: &Context,
     mut planner: Planner,
     reporter: &mut Reporter,
     candidates: impl Iterator<Item = Result<Candidate>>,
-) -> Summary {
-    let mut summary = Summary::default();
+) -> u64 {
+    let mut failed = 0;
     for candidate in candidates {
         if context.stop.is_set() {
             break;
@@ -32,18 +32,15 @@ pub(crate) fn dry_run(
             Ok(Planned::Refused { error, .. }) | Err(error) => Err(error),
         };
         match looked {
-            Ok(Some(line)) => {
-                summary.moved += 1;
-                reporter.line(&line);
-            }
-            Ok(None) => summary.skipped += 1,
+            Ok(Some(line)) => reporter.line(&line),
+            Ok(None) => {}
             Err(error) => {
-                summary.failed += 1;
+                failed += 1;
                 reporter.error(&error);
             }
         }
     }
-    summary
+    failed
 }
 
 /// What would become of one item; none if it would be skipped.

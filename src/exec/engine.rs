@@ -80,7 +80,7 @@ impl Engine {
         self.shared.spawn(PathBuf::default(), move |shared| go_on(&shared.context, waiting, shared));
     }
 
-    /// Retires trees, all of which have passed their barriers.
+    /// Retires a tree that has passed its barriers.
     pub(super) fn retire(&self, tree: PublishedTree, durable: crate::sys::Durable) {
         self.shared.spawn(PathBuf::default(), move |shared| {
             let settled = tree.retire(&shared.context, durable);

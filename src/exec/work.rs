@@ -5,11 +5,14 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use crate::item::{Batch, Settled};
+use crate::report::Phase;
 use crate::sys::{Barrier, Durability};
 use crate::transfer::{
     Context, Deferred, Published, PublishedTree, Staged, StagedTree, SyncMode, Target, TreeJob, rename_batch,
     stage_batch, stage_tree,
 };
+
+use super::engine::Event;
 
 /// So few files are synced one by one: a sync of the whole file system also waits for what others have written.
 const HANDFUL: usize = 8;
@@ -21,6 +24,17 @@ pub(super) enum Waiting {
     Published(Published),
     StagedTree(Box<StagedTree>),
     PublishedTree(Box<PublishedTree>),
+}
+
+impl Waiting {
+    fn target(&self) -> &Arc<Target> {
+        match self {
+            Self::Staged(staged) => staged.target(),
+            Self::Published(published) => published.target(),
+            Self::StagedTree(tree) => tree.target(),
+            Self::PublishedTree(tree) => tree.target(),
+        }
+    }
 }
 
 /// Who takes what comes of the work.
@@ -59,12 +73,7 @@ pub(super) fn work_on_tree(context: &Context, job: TreeJob, sink: &dyn Sink) {
 
 /// The barrier that `waiting` has to pass. None if its target cannot be used any more, which cannot be.
 pub(super) fn barrier_of(context: &Context, waiting: &Waiting) -> Option<Arc<Barrier>> {
-    let target = match waiting {
-        Waiting::Staged(staged) => staged.target(),
-        Waiting::Published(published) => published.target(),
-        Waiting::StagedTree(tree) => tree.target(),
-        Waiting::PublishedTree(tree) => tree.target(),
-    };
+    let target = waiting.target();
     target.copying(context).ok().map(|copying| Arc::clone(&copying.barrier))
 }
 
@@ -93,7 +102,6 @@ fn pass_alone(context: &Context, waiting: Waiting, sink: &dyn Sink) {
     while let Some(waiting) = next.take() {
         let durable = sync_alone(context, &waiting);
         next = match behind_barrier(context, waiting, durable, sink) {
-            // A tree's name alone does not need everything else on the file system to be written.
             Some(waiting) => Some(waiting),
             None => return,
         };
@@ -101,12 +109,7 @@ fn pass_alone(context: &Context, waiting: Waiting, sink: &dyn Sink) {
 }
 
 fn sync_alone(context: &Context, waiting: &Waiting) -> Result<crate::sys::Durable, Errno> {
-    let target = match waiting {
-        Waiting::Staged(staged) => staged.target(),
-        Waiting::Published(published) => published.target(),
-        Waiting::StagedTree(tree) => tree.target(),
-        Waiting::PublishedTree(tree) => tree.target(),
-    };
+    let target = waiting.target();
     let copying = target.copying(context)?;
     let barrier = &copying.barrier;
     if context.sync == SyncMode::None {
@@ -124,6 +127,7 @@ fn sync_alone(context: &Context, waiting: &Waiting) -> Result<crate::sys::Durabl
         // Where everything is synced one by one, the tree's files and directories were when they were staged.
         Waiting::StagedTree(_) if barrier.durability() != Durability::Whole => barrier.sync_files([]),
         Waiting::StagedTree(_) => barrier.sync_all(),
+        // A name alone does not need everything else on the file system to be written.
         Waiting::Published(_) | Waiting::PublishedTree(_) => barrier.sync_dirs([&target.place.dir]),
     }
 }
@@ -155,6 +159,7 @@ pub(super) fn behind_barrier(
             None
         }
         (Waiting::Published(published), Ok(durable)) => {
+            context.counters.phase(Phase::Removing);
             sink.settled(published.retire(context, durable));
             None
         }
@@ -178,6 +183,7 @@ pub(super) fn behind_barrier(
             None
         }
         (Waiting::PublishedTree(tree), Ok(durable)) => {
+            context.counters.phase(Phase::Removing);
             sink.settled(vec![tree.retire(context, durable)]);
             None
         }
@@ -185,5 +191,26 @@ pub(super) fn behind_barrier(
             sink.settled(vec![tree.keep(context, error)]);
             None
         }
+    }
+}
+
+/// The sink of work on the coordinator's own thread.
+pub(super) struct Here(pub(super) std::sync::mpsc::Sender<Event>);
+
+impl Sink for Here {
+    fn settled(&self, settled: Vec<Settled>) {
+        self.0.send(Event::Settled(settled)).ok();
+    }
+
+    fn deferred(&self, deferred: Vec<Deferred>) {
+        self.0.send(Event::Deferred(deferred)).ok();
+    }
+
+    fn held(&self, tree: Box<PublishedTree>) {
+        self.0.send(Event::Held(tree)).ok();
+    }
+
+    fn wait(&self, waiting: Waiting) -> Option<Waiting> {
+        Some(waiting)
     }
 }

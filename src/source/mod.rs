@@ -24,7 +24,7 @@ mod syntax;
 mod walk;
 
 pub use list::{Input, List};
-pub use operand::{Operand, classify, is_pattern_shaped};
+pub use operand::{Operand, classify};
 
 use agenda::{Base, Pattern, Task};
 use walk::{Limits, Walk, Wanted};

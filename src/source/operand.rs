@@ -23,7 +23,7 @@ pub enum Operand {
 ///
 /// `?`, `[` and `{` alone don't make one: `IMG[1].jpg` that has vanished must never move `IMG1.jpg`.
 #[must_use]
-pub fn is_pattern_shaped(operand: &OsStr) -> bool {
+fn is_pattern_shaped(operand: &OsStr) -> bool {
     operand.as_bytes().contains(&b'*')
 }
 

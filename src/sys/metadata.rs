@@ -54,7 +54,7 @@ fn timestamps(like: &Stat) -> Timestamps {
 /// Takes away the ACLs that a directory has inherited from its parent, so that nothing made in it inherits any.
 /// While a file has an inherited ACL, its mode's group bits are that ACL's mask, and setting them lets a named
 /// user in.
-pub(crate) fn take_inherited_acl(fd: impl AsFd) -> Result<(), Errno> {
+pub(crate) fn remove_inherited_acl(fd: impl AsFd) -> Result<(), Errno> {
     for name in [ACCESS_ACL, DEFAULT_ACL] {
         match rustix::fs::fremovexattr(&fd, name) {
             Ok(()) | Err(Errno::NODATA | Errno::OPNOTSUPP) => {}

@@ -1,9 +1,8 @@
-//! System calls, and nothing else: the only room with `cfg` and the only one that names rustix's
-//! file functions.
+//! System calls, and nothing else: the only room that changes files. Linux only for now; what differs on another
+//! system goes into a module beside these, behind the same names.
 //!
 //! Everything here takes a directory that is held open and a name in it, never a path, except where
-//! the user's own words are opened ([`Dir::open_named`]). What differs between systems sits in a module
-//! of its own behind the same function names.
+//! the user's own words are opened ([`Dir::open_named`]).
 
 mod barrier;
 mod content;
@@ -28,7 +27,7 @@ pub(crate) use limits::{
 pub(crate) use listing::{Entry, Listing};
 pub(crate) use metadata::{
     Attributes, copy_attributes, copy_link_attributes, give_mode, give_mode_held, give_owner, give_times,
-    link_owner_and_times, special_mode, take_inherited_acl,
+    link_owner_and_times, remove_inherited_acl, special_mode,
 };
 pub(crate) use mount::{Durability, folds_case, has_local_clock};
 pub(crate) use names::{

@@ -40,7 +40,7 @@ impl Intent {
 /// Puts a value into a frame: its length, a checksum, and the value. A frame that was cut off, or never
 /// reached the disk, does not come out again.
 pub(crate) fn frame<T: Serialize>(value: &T, into: &mut Vec<u8>) {
-    // Only types of ours are put in, none of which postcard refuses; an empty frame is skipped on reading.
+    // Only types of ours are put in, none of which postcard refuses; reading ends at an empty frame.
     let bytes = postcard::to_stdvec(value).unwrap_or_default();
     let Ok(len) = u32::try_from(bytes.len()) else { return };
     into.extend_from_slice(&len.to_le_bytes());

@@ -60,7 +60,7 @@ pub(crate) enum Resumed {
     /// Its tree is at its target already; the source is to be retired after a barrier.
     Published(Box<PublishedTree>),
     /// Some of its tree is staged already.
-    Tree(TreeJob),
+    Tree(Box<TreeJob>),
     /// Nothing to go on from.
     Afresh(Item),
 }
@@ -146,8 +146,8 @@ impl Leftovers {
                 Err(error) => Resumed::Settled(Outcome::Failed(error)),
             };
         }
-        match self.trees.remove(&key) {
-            Some(tree) => self.resume_tree(context, &tree, source, target, item),
+        match self.trees.get(&key) {
+            Some(tree) => self.resume_tree(context, tree, source, target, item),
             None => Resumed::Afresh(item),
         }
     }
@@ -208,13 +208,14 @@ impl Leftovers {
                 record
             }
         };
-        // Staged in part: the stage becomes ours, and so does what its journal proves.
+        // Staged in part: the stage becomes ours when the tree is staged, and so does what its journal proves. Until then
+        // both stay where they are.
         let is_there = Stat::at(run, &record.header.stage).is_ok_and(|stat| stat.id == record.header.stage_root);
-        let stage = copying.stage_dir.fresh_name('d');
-        if is_there && rename_replacing(run, &record.header.stage, room, &stage).is_ok() {
-            job.reuse = Some(Reuse { stage, known: record.known() });
+        if is_there && let Ok(run) = run.try_clone() {
+            let (stage, journal) = (record.header.stage.clone(), journal.to_vec());
+            job.reuse = Some(Reuse { run, stage, journal, known: record.known() });
         }
-        Resumed::Tree(job)
+        Resumed::Tree(Box::new(job))
     }
 
     /// Removes what ended runs left and nobody needs. What a source that is still there may need stays. Returns what

@@ -31,8 +31,6 @@ impl Published {
             .items
             .iter()
             .map(|one| if group_changed(one) { Outcome::Failed(self.changed(one)) } else { self.unlink(one) })
-            .zip(&may_go)
-            .map(|(outcome, _)| outcome)
             .collect();
         self.remove_record(context);
         let Self { source, target, items, .. } = self;

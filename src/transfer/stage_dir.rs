@@ -7,6 +7,7 @@
 //!                            d1  a staged tree
 //!                            j1  the journal of that tree
 //!                            r2  the intent record of a batch
+//!                            x4711-1  a directory on its way out
 //! ```
 //!
 //! It lies in the target directory, not beside it, so that it shares its mount, quota project, encryption
@@ -19,7 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::io::Errno;
 
 use crate::sys::{
-    Barrier, Dir, Durable, Listing, create_private_dir, effective_user, lock, lock_and_wait, take_inherited_acl,
+    Barrier, Dir, Durable, Listing, create_private_dir, effective_user, lock, lock_and_wait, remove_inherited_acl,
     unlink_dir,
 };
 
@@ -109,7 +110,7 @@ fn is_token(name: &[u8]) -> bool {
         && random.iter().all(u8::is_ascii_hexdigit)
 }
 
-/// Whether `name` is one that a run gives to what is in its directory: a letter for the kind, and a number.
+/// Whether `name` is one that a run gives to what is in its directory: a letter for the kind, and a number (of `x` two).
 pub(crate) fn is_stage_name(name: &[u8]) -> bool {
     matches!(name, [b's' | b'd' | b'j' | b'r' | b'x', number @ ..]
         if !number.is_empty() && number.iter().all(|byte| byte.is_ascii_digit() || *byte == b'-'))
@@ -148,7 +149,7 @@ impl StageDir {
             drop(base_lock);
             // What is made in the stage directory must not inherit what the target directory gives to its
             // children: an unnamed file is made here, too, before it is published there.
-            take_inherited_acl(&run_lock)?;
+            remove_inherited_acl(&run_lock)?;
             return Ok(Self {
                 base,
                 base_name,

@@ -16,8 +16,8 @@ use crate::transfer::special::stage_special;
 use crate::transfer::stage::content_error;
 use crate::transfer::stamp::Stamp;
 
-use super::journal::{Frame, Staged};
-use super::links::{Claim, Place};
+use super::journal::{Frame, StagedFile};
+use super::links::{At, Claim};
 use super::nodes::Node;
 use super::stage::Tree;
 
@@ -139,7 +139,7 @@ impl<'a> Walk<'a> {
             match create_private_dir(above, &node.name) {
                 Ok(()) => {}
                 // A stage that was taken over, in which it may have been something else.
-                Err(Errno::EXIST) if tree.job.reuse.is_some() => {
+                Err(Errno::EXIST) if tree.takes_over => {
                     if !Stat::at(above, &node.name).map_err(create)?.is_dir() {
                         self.make_way(above, &node.name).map_err(create)?;
                         create_private_dir(above, &node.name).map_err(create)?;
@@ -150,10 +150,10 @@ impl<'a> Walk<'a> {
             let stage = above.open_child(&node.name).map_err(create)?;
             (source, stage)
         };
-        if tree.job.reuse.is_some() {
+        if tree.takes_over {
             // It may have its final mode and ACLs, which keep us out, or let others in by what it gives its children.
             crate::sys::give_mode_held(&stage, 0o700).map_err(create)?;
-            stage.readable().and_then(|fd| crate::sys::take_inherited_acl(&fd)).map_err(create)?;
+            stage.readable().and_then(|fd| crate::sys::remove_inherited_acl(&fd)).map_err(create)?;
         }
         tree.nodes.set_stat(id, *source.stat());
         tree.open_dirs.fetch_add(1, Ordering::Relaxed);
@@ -193,7 +193,7 @@ impl<'a> Walk<'a> {
             }
             match self.file(id, pair, &entry, known.and_then(|known| known.get(&*entry.name))) {
                 Ok(Some(stat)) => {
-                    staged.push(Staged { name: entry.name.into_vec(), stamp: Stamp::of(&stat) });
+                    staged.push(StagedFile { name: entry.name.into_vec(), stamp: Stamp::of(&stat) });
                     self.tree.context.counters.moved(1);
                 }
                 Ok(None) => {}
@@ -253,7 +253,7 @@ impl<'a> Walk<'a> {
         }
         if stat.links > 1 {
             let staged = Stat::at(&pair.stage, &entry.name).map_err(stat_error)?;
-            let at = Place { root: &tree.stage, nodes: &tree.nodes, dir: id, name: &entry.name };
+            let at = At { root: &tree.stage, nodes: &tree.nodes, dir: id, name: &entry.name };
             tree.context.links.settle_home(stat.id, staged.id, at);
         }
         Ok(Some(stat))
@@ -267,7 +267,7 @@ impl<'a> Walk<'a> {
     /// Whether the stage that was taken over holds this file: its journal must prove it durable, and the source
     /// must be what it was then. What else is there under this name is removed.
     fn is_staged_before(self, pair: &Pair<'_>, name: &[u8], stat: &Stat, known: Option<&Stamp>) -> bool {
-        if self.tree.job.reuse.is_none() {
+        if !self.tree.takes_over {
             return false;
         }
         let Ok(staged) = Stat::at(&pair.stage, name) else { return false };

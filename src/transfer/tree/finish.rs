@@ -11,7 +11,7 @@ use crate::transfer::dress::{Made, Warnings, dress};
 use crate::transfer::stamp::Stamp;
 
 use super::copy::{Pair, Walk};
-use super::journal::{Frame, Staged};
+use super::journal::{Frame, StagedFile};
 use super::stage::Tree;
 
 /// Links the names of files of which another name was staged first.
@@ -30,7 +30,7 @@ pub(super) fn link_late(tree: &Tree<'_>) -> Result<()> {
             }
             link_one(tree, &pair, dir, name, stat)?;
             tree.context.counters.moved(1);
-            staged.push(Staged { name: name.to_vec(), stamp: Stamp::of(stat) });
+            staged.push(StagedFile { name: name.to_vec(), stamp: Stamp::of(stat) });
         }
         tree.journal.append(&Frame::Files { dir, files: staged });
     }
@@ -40,7 +40,7 @@ pub(super) fn link_late(tree: &Tree<'_>) -> Result<()> {
 fn link_one(tree: &Tree<'_>, pair: &Pair<'_>, dir: u32, name: &[u8], stat: &Stat) -> Result<()> {
     let (from, to) = tree.paths(dir, name);
     let mut linked = tree.context.links.link(stat, pair.stage(), name);
-    if linked == Err(Errno::EXIST) && tree.job.reuse.is_some() {
+    if linked == Err(Errno::EXIST) && tree.takes_over {
         // From the run whose stage this was: is it the right link already? Making it anew is sure.
         unlink(pair.stage(), name).map_err(|source| MoveError::Create {
             what: "regular file",

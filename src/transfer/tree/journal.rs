@@ -40,7 +40,7 @@ pub(crate) struct Header {
 
 /// A staged file (of any kind but directories).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Staged {
+pub(super) struct StagedFile {
     pub(super) name: Vec<u8>,
     pub(super) stamp: Stamp,
 }
@@ -58,7 +58,7 @@ pub(super) enum Frame {
     /// Files that were staged.
     Files {
         dir: u32,
-        files: Vec<Staged>,
+        files: Vec<StagedFile>,
     },
     /// Everything before this offset of the journal is durable.
     Proven {
@@ -67,7 +67,7 @@ pub(super) enum Frame {
     /// Files that an earlier run has staged and proven durable, in the directory with this path.
     Known {
         dir: Vec<u8>,
-        files: Vec<Staged>,
+        files: Vec<StagedFile>,
     },
 }
 
@@ -98,7 +98,7 @@ impl Journal {
         let journal = Self { name, file, state: Mutex::default() };
         journal.append(&Frame::Header(header));
         for (dir, files) in known {
-            let files = files.iter().map(|(name, stamp)| Staged { name: name.clone(), stamp: *stamp }).collect();
+            let files = files.iter().map(|(name, stamp)| StagedFile { name: name.clone(), stamp: *stamp }).collect();
             journal.append(&Frame::Known { dir: dir.clone(), files });
         }
         let before = journal.flush()?;
@@ -265,10 +265,10 @@ mod tests {
         }
     }
 
-    fn staged(name: &str) -> Staged {
+    fn staged(name: &str) -> StagedFile {
         let time = Time { sec: 1, nsec: 2 };
         let stamp = Stamp { ino: 1, kind: FileKind::Regular, size: 3, mtime: time, ctime: time, links: 1 };
-        Staged { name: name.into(), stamp }
+        StagedFile { name: name.into(), stamp }
     }
 
     #[test]

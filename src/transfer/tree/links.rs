@@ -23,14 +23,14 @@ struct Home {
 
 /// Where a file is in a tree.
 #[derive(Clone, Copy)]
-pub(super) struct Place<'a> {
+pub(super) struct At<'a> {
     pub(super) root: &'a Arc<Dir>,
     pub(super) nodes: &'a Arc<Nodes>,
     pub(super) dir: u32,
     pub(super) name: &'a [u8],
 }
 
-impl Place<'_> {
+impl At<'_> {
     fn home(self, id: FileId) -> Home {
         let Self { root, nodes, dir, name } = self;
         Home { root: Arc::clone(root), nodes: Arc::clone(nodes), dir, name: name.into(), id }
@@ -69,7 +69,7 @@ impl Links {
     }
 
     /// The first name was staged, as `staged`: others can link to it.
-    pub(super) fn settle_home(&self, file: FileId, staged: FileId, at: Place<'_>) {
+    pub(super) fn settle_home(&self, file: FileId, staged: FileId, at: At<'_>) {
         if let Some(group) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get_mut(&file) {
             group.home = Some(at.home(staged));
         }
@@ -96,7 +96,7 @@ impl Links {
     }
 
     /// Takes note of a name that an ended run has published, so that names still to come can be links to it.
-    pub(super) fn adopt(&self, file: FileId, published: Option<FileId>, at: Place<'_>) {
+    pub(super) fn adopt(&self, file: FileId, published: Option<FileId>, at: At<'_>) {
         let mut groups = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let group = groups.entry(file).or_insert(Group { home: None, met: 0 });
         group.met += 1;

@@ -22,6 +22,7 @@ mod stage;
 use std::sync::Arc;
 
 use crate::item::{Item, Outcome, Place, Settled};
+use crate::sys::{Dir, rename_replacing, unlink};
 
 pub(super) use clear::clear_tree;
 pub(super) use journal::{Known, TreeRecord};
@@ -49,11 +50,26 @@ impl TreeJob {
     }
 }
 
-/// A stage that an ended run left, taken over.
+/// A stage that an ended run left, to be taken over once the tree can be moved at all.
 #[derive(Debug)]
 pub(crate) struct Reuse {
-    /// Its name in this run's stage directory.
+    /// The ended run's part of the stage directory.
+    pub(super) run: Dir,
+    /// The stage's name there, and its journal's.
     pub(super) stage: Vec<u8>,
+    pub(super) journal: Vec<u8>,
     /// What its journal proves durable.
     pub(super) known: Known,
+}
+
+impl Reuse {
+    /// Makes the stage ours: `name` in `stage_dir`. Whether that worked.
+    fn take_stage(&self, stage_dir: &Dir, name: &[u8]) -> bool {
+        rename_replacing(&self.run, &self.stage, stage_dir, name).is_ok()
+    }
+
+    fn remove_journal(&self) {
+        // One that stays speaks of a stage that is gone, and is cleared with the rest of its run.
+        unlink(&self.run, &self.journal).ok();
+    }
 }

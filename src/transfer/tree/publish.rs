@@ -1,6 +1,5 @@
 //! Publishing a durable tree: one rename.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustix::io::Errno;
@@ -40,8 +39,7 @@ impl StagedTree {
         match self.try_publish(context) {
             Ok(true) => {}
             Ok(false) => {
-                let settled = self.abandon(context, Box::new(MoveError::NotReached { path: PathBuf::new() }));
-                return Err(Box::new(Settled { outcome: Outcome::Skipped, ..settled }));
+                return Err(Box::new(self.discard(context, Outcome::Skipped)));
             }
             Err(error) => return Err(Box::new(self.abandon(context, error))),
         }
@@ -141,7 +139,7 @@ fn adopt_links(context: &Context, root: &Arc<Dir>, record: &TreeRecord) -> bool 
             Frame::Files { dir, files } => {
                 for file in files.into_iter().filter(|file| file.stamp.links > 1) {
                     let published = nodes.open(root, dir).and_then(|dir| Stat::at(&dir, &file.name));
-                    let at = super::links::Place { root, nodes: &nodes, dir, name: &file.name };
+                    let at = super::links::At { root, nodes: &nodes, dir, name: &file.name };
                     context.links.adopt(id(file.stamp.ino), published.ok().map(|stat| stat.id), at);
                     linked.push((id(file.stamp.ino), file.stamp.links));
                 }

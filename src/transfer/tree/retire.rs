@@ -8,7 +8,7 @@ use crate::item::{Outcome, Settled};
 use crate::sys::{Dir, Durable, NoReplace, Stat, effective_user, give_mode, rename_noreplace, unlink, unlink_dir};
 use crate::transfer::Context;
 
-use super::journal::{Frame, Header, Staged, TreeRecord};
+use super::journal::{Frame, Header, StagedFile, TreeRecord};
 use super::nodes::{Node, Nodes};
 use super::publish::PublishedTree;
 
@@ -118,7 +118,7 @@ impl<'a> Remains<'a> {
         }
         let nodes = Nodes::default();
         let mut pieces = Vec::with_capacity(PIECES);
-        let remove = |pieces: &mut Vec<(u32, Vec<Staged>)>| {
+        let remove = |pieces: &mut Vec<(u32, Vec<StagedFile>)>| {
             // What is not removed, for whatever reason, shows when the root is to be.
             pieces.par_drain(..).for_each(|(dir, files)| {
                 remove_files(&nodes, &root, dir, &files).ok();
@@ -153,7 +153,7 @@ impl<'a> Remains<'a> {
 }
 
 /// Removes files of one directory that are what was copied.
-fn remove_files(nodes: &Nodes, root: &Dir, dir: u32, files: &[Staged]) -> Result<(), Errno> {
+fn remove_files(nodes: &Nodes, root: &Dir, dir: u32, files: &[StagedFile]) -> Result<(), Errno> {
     let here = match nodes.open(root, dir) {
         Ok(here) => here,
         // A run before this one has removed it with everything in it.

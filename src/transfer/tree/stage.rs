@@ -17,7 +17,7 @@ use crate::transfer::{Context, SyncMode, Target};
 use super::copy::Walk;
 use super::journal::{Frame, Header, Journal, Known};
 use super::nodes::{Node, Nodes, ROOT};
-use super::{Reuse, TreeJob, clear_tree, finish};
+use super::{TreeJob, clear_tree, finish};
 
 /// A stage of this size or more is kept when its move is interrupted: copying it again would cost more than the
 /// room it takes. Bytes.
@@ -38,6 +38,8 @@ pub(super) struct Tree<'a> {
     pub(super) nodes: Arc<Nodes>,
     pub(super) journal: Journal,
     pub(super) known: Known,
+    /// The stage is one that an ended run left.
+    pub(super) takes_over: bool,
     pub(super) bytes: AtomicU64,
     /// Bytes that an ended run had staged.
     pub(super) reused: AtomicU64,
@@ -151,13 +153,11 @@ fn prepare<'a>(context: &'a Context, target: &'a Target, job: &'a TreeJob, stat:
         return Err(Box::new(MoveError::ChangedWhileRead { path: job.source.path_of(&job.item) }));
     }
     let room = copying.stage_dir.dir();
-    let name = if let Some(Reuse { stage, .. }) = &job.reuse {
-        stage.clone()
-    } else {
-        let name = copying.stage_dir.fresh_name('d');
+    let name = copying.stage_dir.fresh_name('d');
+    let reuse = job.reuse.as_ref().filter(|reuse| reuse.take_stage(room, &name));
+    if reuse.is_none() {
         create_private_dir(room, &name).map_err(create)?;
-        name
-    };
+    }
     let stage = room.open_child(&name).map_err(create)?;
     let header = Header {
         parent: job.source.dir.id(),
@@ -169,8 +169,12 @@ fn prepare<'a>(context: &'a Context, target: &'a Target, job: &'a TreeJob, stat:
         stage: name,
         hidden: copying.stage_dir.hidden_source_name(),
     };
-    let known = job.reuse.as_ref().map(|reuse| reuse.known.clone()).unwrap_or_default();
+    let known = reuse.map(|reuse| reuse.known.clone()).unwrap_or_default();
     let journal = Journal::create(room, copying.stage_dir.fresh_name('j'), header.clone(), &known).map_err(create)?;
+    if let Some(reuse) = reuse {
+        // All that it proves is in the new one now.
+        reuse.remove_journal();
+    }
     let tree = Tree {
         context,
         copying,
@@ -181,6 +185,7 @@ fn prepare<'a>(context: &'a Context, target: &'a Target, job: &'a TreeJob, stat:
         nodes: Arc::default(),
         journal,
         known,
+        takes_over: reuse.is_some(),
         bytes: AtomicU64::new(0),
         reused: AtomicU64::new(0),
         failure: OnceLock::new(),
@@ -305,6 +310,26 @@ impl StagedTree {
         &self.job.target
     }
 
+    /// Gives the tree up because its barrier failed, or because the run is to end.
+    pub(crate) fn give_up(self, context: &Context, error: Errno) -> Settled {
+        let (from, to) = (self.job.source.path_of(&self.job.item), self.job.target.path(&self.job.item));
+        let error = match error {
+            Errno::CANCELED => MoveError::NotReached { path: from },
+            source => MoveError::NotDurable { from, to, source },
+        };
+        self.abandon(context, Box::new(error))
+    }
+
+    /// Ends the tree's move without publishing it, and keeps nothing of it.
+    pub(super) fn discard(self, context: &Context, outcome: Outcome) -> Settled {
+        let Self { job, header, journal, root, .. } = self;
+        context.links.forget(&root);
+        if let Ok(copying) = job.target.copying(context) {
+            clear(copying, &header, journal);
+        }
+        job.settle(context, outcome)
+    }
+
     /// Gives the tree up: the source stays whole. A stage that holds much work stays for the next run, unless it
     /// cannot be trusted or the target is full.
     pub(crate) fn abandon(self, context: &Context, error: Box<MoveError>) -> Settled {
@@ -314,7 +339,6 @@ impl StagedTree {
         let Ok(copying) = job.target.copying(context) else {
             return job.settle(context, Outcome::Failed(error));
         };
-        let room = copying.stage_dir.dir();
         let keeps = bytes >= WORTH_KEEPING && !error.is_fatal() && seal(copying, context, &journal);
         let mut outcome = error;
         if keeps {
@@ -333,12 +357,16 @@ impl StagedTree {
                 return settled;
             }
         } else {
-            // Should clearing fail, the next run goes on with it.
-            clear_tree(room, &header.stage, || copying.stage_dir.fresh_name('d')).ok();
-            journal.remove(room);
+            clear(copying, &header, journal);
         }
         job.settle(context, Outcome::Failed(outcome))
     }
+}
+
+/// Removes a stage and its journal. Should that fail, the next run goes on with it.
+fn clear(copying: &Copying, header: &Header, journal: Journal) {
+    clear_tree(copying.stage_dir.dir(), &header.stage, || copying.stage_dir.fresh_name('d')).ok();
+    journal.remove(copying.stage_dir.dir());
 }
 
 /// Makes a last checkpoint. Whether the stage can be relied on.
@@ -354,16 +382,4 @@ fn seal(copying: &Copying, context: &Context, journal: &Journal) -> bool {
     }
     journal.append(&Frame::Proven { before });
     journal.flush().is_ok()
-}
-
-impl StagedTree {
-    /// Gives the tree up because its barrier failed, or because the run is to end.
-    pub(crate) fn give_up(self, context: &Context, error: Errno) -> Settled {
-        let (from, to) = (self.job.source.path_of(&self.job.item), self.job.target.path(&self.job.item));
-        let error = match error {
-            Errno::CANCELED => MoveError::NotReached { path: from },
-            source => MoveError::NotDurable { from, to, source },
-        };
-        self.abandon(context, Box::new(error))
-    }
 }
