@@ -27,7 +27,7 @@ fn is_pattern_shaped(operand: &OsStr) -> bool {
     operand.as_bytes().contains(&b'*')
 }
 
-/// Decides what an operand is. Only an operand that [is shaped like a pattern](is_pattern_shaped) is looked
+/// Decides what an operand is. Only an operand that is shaped like a pattern is looked
 /// up, below `base` if it is relative.
 ///
 /// A name whose lookup fails for any other reason than that nothing is there stays literal, so that the
