@@ -9,7 +9,7 @@ use crate::item::{Place, path_from};
 use crate::sys::{Dir, Stat};
 use crate::transfer::{Leftovers, Target};
 
-use super::strip_slashes;
+use super::{split, strip_slashes};
 
 /// How DEST was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,11 +134,6 @@ fn finish_rename(path: &[u8], source: &[u8]) -> Result<Option<(Destination, bool
     let is_given = Dir::open_named(parent)
         .is_ok_and(|parent| leftovers.target_name_of(parent.id(), source_name) == Some(split(name).1));
     Ok(Some((destination, is_given)))
-}
-
-/// A path's directory (with its slash, or empty) and its last name.
-fn split(path: &[u8]) -> (&[u8], &[u8]) {
-    path.split_at(path.iter().rposition(|&byte| byte == b'/').map_or(0, |at| at + 1))
 }
 
 fn look(path: &[u8]) -> Option<Stat> {

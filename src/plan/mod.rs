@@ -81,8 +81,7 @@ impl Planner {
 
     fn plan_at(&mut self, candidate: Candidate, settled: bool) -> Planned {
         let (path, only_directory) = strip_slashes(&candidate.path);
-        let cut = path.iter().rposition(|&byte| byte == b'/').map_or(0, |at| at + 1);
-        let (parent, name) = path.split_at(cut);
+        let (parent, name) = split(path);
         if !settled {
             match self.places.overlap(path, parent) {
                 Overlap::None => {}
@@ -140,9 +139,8 @@ impl Planner {
     fn has_gone_before(&self, path: &[u8]) -> bool {
         let target = &self.destination.target.place.dir;
         self.places.sources_above(path).any(|above| {
-            let start = path[..above].iter().rposition(|&byte| byte == b'/').map_or(0, |at| at + 1);
-            let now = &path[start..];
-            let (parent, name) = now.split_at(now.iter().rposition(|&byte| byte == b'/').map_or(0, |at| at + 1));
+            let (before, _) = split(&path[..above]);
+            let (parent, name) = split(&path[before.len()..]);
             target.open_beneath(parent).is_ok_and(|dir| Stat::at(&dir, name).is_ok())
         })
     }
@@ -160,6 +158,11 @@ impl Planner {
         }
         None
     }
+}
+
+/// A path's directory (with its slash, or empty) and its last name.
+fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    path.split_at(path.iter().rposition(|&byte| byte == b'/').map_or(0, |at| at + 1))
 }
 
 /// A path without its trailing slashes, and whether it had any.

@@ -51,6 +51,13 @@ enum Done {
     Linked(FileId, u32),
 }
 
+impl Done {
+    /// One more name of a file that is staged already: nothing was copied for it.
+    fn link(item: &Item, stat: &Stat, stage: Stage) -> Self {
+        Self::Staged(Box::new(StagedItem { item: item.clone(), stat: *stat, stage, bytes: 0, warnings: Vec::new() }))
+    }
+}
+
 /// Stages items of `batch` until there is enough for a barrier.
 pub(crate) fn stage_batch(context: &Context, batch: Batch<Target>) -> Part {
     let Batch { source, target, items } = batch;
@@ -237,13 +244,7 @@ impl Stager<'_> {
             // A tree of this run may hold the file already.
             let name = self.copying.stage_dir.fresh_name('s');
             if self.context.links.link(stat, self.copying.stage_dir.dir(), &name).is_ok() {
-                return Ok(Some(Done::Staged(Box::new(StagedItem {
-                    item: item.clone(),
-                    stat: *stat,
-                    stage: Stage::Named(name, None),
-                    bytes: 0,
-                    warnings: Vec::new(),
-                }))));
+                return Ok(Some(Done::link(item, stat, Stage::Named(name, None))));
             }
         }
         if stat.is_mount_root {
@@ -277,13 +278,7 @@ impl Stager<'_> {
             }
             _ => Stage::Link(index),
         };
-        Ok(Done::Staged(Box::new(StagedItem {
-            item: item.clone(),
-            stat: *stat,
-            stage,
-            bytes: 0,
-            warnings: Vec::new(),
-        })))
+        Ok(Done::link(item, stat, stage))
     }
 
     /// Makes the file that is filled: without a name if that works here, else under a hidden one.

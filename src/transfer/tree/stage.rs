@@ -284,23 +284,10 @@ impl Tree<'_> {
         if last.0.elapsed().as_secs() < SECONDS && bytes - last.1 < BYTES {
             return;
         }
-        if let Err(error) = self.checkpoint() {
+        if let Err(error) = checkpoint(self.copying, self.context, &self.journal) {
             self.fail(self.not_durable(error));
         }
         *last = (Instant::now(), bytes);
-    }
-
-    fn checkpoint(&self) -> std::result::Result<(), Errno> {
-        let barrier = &self.copying.barrier;
-        let before = self.journal.flush()?;
-        match barrier.durability() {
-            _ if self.context.sync == SyncMode::None => return Ok(()),
-            Durability::Whole => drop(barrier.sync_all()?),
-            // Each file was synced when it was staged; what cannot last needs no barrier to be proven.
-            Durability::Each | Durability::Never => {}
-        }
-        self.journal.append(&Frame::Proven { before });
-        self.journal.flush().map(drop)
     }
 }
 
@@ -339,7 +326,7 @@ impl StagedTree {
         let Ok(copying) = job.target.copying(context) else {
             return job.settle(context, Outcome::Failed(error));
         };
-        let keeps = bytes >= WORTH_KEEPING && !error.is_fatal() && seal(copying, context, &journal);
+        let keeps = bytes >= WORTH_KEEPING && !error.is_fatal() && checkpoint(copying, context, &journal) == Ok(true);
         let mut outcome = error;
         if keeps {
             let stage = [&copying.stage_dir.relative_path(), &b"/"[..], &header.stage].concat();
@@ -369,17 +356,16 @@ fn clear(copying: &Copying, header: &Header, journal: Journal) {
     journal.remove(copying.stage_dir.dir());
 }
 
-/// Makes a last checkpoint. Whether the stage can be relied on.
-fn seal(copying: &Copying, context: &Context, journal: &Journal) -> bool {
-    let Ok(before) = journal.flush() else { return false };
-    let synced = match copying.barrier.durability() {
-        _ if context.sync == SyncMode::None => return false,
-        Durability::Whole => copying.barrier.sync_all().map(drop),
-        Durability::Each | Durability::Never => Ok(()),
-    };
-    if synced.is_err() {
-        return false;
+/// Makes what the journal lists durable, and says so in it. False if the user does not ask for durability: then nothing is
+/// proven.
+fn checkpoint(copying: &Copying, context: &Context, journal: &Journal) -> std::result::Result<bool, Errno> {
+    let before = journal.flush()?;
+    match copying.barrier.durability() {
+        _ if context.sync == SyncMode::None => return Ok(false),
+        Durability::Whole => drop(copying.barrier.sync_all()?),
+        // Each file was synced when it was staged; what cannot last needs no barrier to be proven.
+        Durability::Each | Durability::Never => {}
     }
     journal.append(&Frame::Proven { before });
-    journal.flush().is_ok()
+    journal.flush().map(|_| true)
 }
