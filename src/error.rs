@@ -313,10 +313,13 @@ pub struct Cause(pub Errno);
 
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = std::io::Error::from(self.0).to_string();
-        // std appends the number: "No space left on device (os error 28)".
-        f.write_str(text.split_once(" (os error").map_or(text.as_str(), |(words, _)| words))
+        f.write_str(in_words(&std::io::Error::from(self.0).to_string()))
     }
+}
+
+/// What std says of an error, without the number that it appends: "No space left on device (os error 28)".
+pub(crate) fn in_words(text: &str) -> &str {
+    text.split_once(" (os error").map_or(text, |(words, _)| words)
 }
 
 #[cfg(test)]

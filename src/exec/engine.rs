@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
+use crate::error::in_words;
 use crate::item::{Batch, Settled};
 use crate::report::Phase;
 use crate::sys::Barrier;
@@ -40,23 +41,32 @@ struct Shared {
     barrier: Sender<Option<Waiting>>,
 }
 
+fn pool(jobs: usize) -> Result<rayon::ThreadPool, rayon::ThreadPoolBuildError> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(jobs)
+        .thread_name(|index| format!("pmove-{index}"))
+        // A worker that waits for its tree takes other work meanwhile, on the same stack.
+        .stack_size(8 << 20)
+        .build()
+}
+
+fn no_threads(error: &dyn std::error::Error) -> anyhow::Error {
+    anyhow::anyhow!("cannot start a thread: {}", in_words(&error.to_string()))
+}
+
 impl Engine {
     /// Starts the threads. Returns what workers will tell.
     pub(super) fn start(context: &Arc<Context>, jobs: NonZeroUsize) -> anyhow::Result<(Self, Receiver<Event>)> {
         context.stop.expect_long_work();
         let (events, told) = channel();
         let (barrier, waiting) = channel();
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(jobs.get())
-            .thread_name(|index| format!("pmove-{index}"))
-            // A worker that waits for its tree takes other work meanwhile, on the same stack.
-            .stack_size(8 << 20)
-            .build()?;
+        let pool = pool(jobs.get()).or_else(|_| pool(1)).map_err(|error| no_threads(&error))?;
         let shared = Arc::new(Shared { context: Arc::clone(context), pool, events, barrier });
         let thread = std::thread::Builder::new().name("pmove-barrier".into()).spawn({
             let shared = Arc::clone(&shared);
             move || wait_for_barriers(&shared, &waiting)
-        })?;
+        });
+        let thread = thread.map_err(|error| no_threads(&error))?;
         Ok((Self { shared, barrier: Some(thread) }, told))
     }
 

@@ -66,7 +66,10 @@ pub(crate) fn resolve_destination(path: &[u8], kind: DestinationKind, only: Opti
                 return Err(Box::new(MoveError::TargetDirectory { path: shown(), source }));
             }
             Err(source) if only.is_none() => return Err(Box::new(MoveError::Target { path: shown(), source })),
-            Err(_) => {}
+            // Nothing has this name, or what has it is no directory (or a link that leads nowhere, which is replaced).
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
+            // Whether it is a directory cannot be told: taking it for a name would be a guess.
+            Err(source) => return Err(Box::new(MoveError::Stat { path: shown(), source })),
         }
     }
     let source = only.unwrap_or_default();

@@ -47,6 +47,13 @@ impl Warnings {
         }
     }
 
+    /// Takes note that a name becomes a file of its own, once.
+    pub(crate) fn lost_link(&mut self, copying: &Copying, path: &Path, error: Errno) {
+        if copying.is_news("hard links") {
+            self.0.push(format!("preserving hard links for {}: {}", Quoted(path), Cause(error)));
+        }
+    }
+
     /// Takes note of what the target's file system cannot do at all, once; any other error is a failure.
     pub(crate) fn or_fail(
         &mut self,

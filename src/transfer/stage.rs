@@ -185,7 +185,8 @@ impl Stager<'_> {
         if stat.kind != FileKind::Regular || looked.is_some_and(|looked| looked.id != stat.id) {
             return Err(Box::new(MoveError::ChangedWhileRead { path }));
         }
-        if let Some(done) = self.before_copying(item, &stat, earlier)? {
+        let mut warnings = Warnings::default();
+        if let Some(done) = self.before_copying(item, &stat, earlier, &mut warnings)? {
             return Ok(done);
         }
         self.context.counters.known_bytes(stat.size);
@@ -195,7 +196,6 @@ impl Stager<'_> {
             None => Stage::Unnamed(file),
             Some(name) => Stage::Named(name, (!self.context.named_stages).then_some(file)),
         };
-        let mut warnings = Warnings::default();
         let filled = self.fill(&file, &to, &stat, &path, &target_path).and_then(|bytes| {
             dress(self.copying, &file, &to, &stat, Made::File, &target_path, &mut warnings)?;
             self.sync_each(&to, &path, &target_path)?;
@@ -233,7 +233,13 @@ impl Stager<'_> {
     }
 
     /// What can be known to fail, or to be unnecessary, before anything is copied.
-    fn before_copying(&self, item: &Item, stat: &Stat, earlier: &[StagedItem]) -> Result<Option<Done>> {
+    fn before_copying(
+        &self,
+        item: &Item,
+        stat: &Stat,
+        earlier: &[StagedItem],
+        warnings: &mut Warnings,
+    ) -> Result<Option<Done>> {
         if stat.links > 1 {
             if !item.gathered {
                 return Ok(Some(Done::Linked(stat.id, stat.links)));
@@ -243,8 +249,10 @@ impl Stager<'_> {
             }
             // A tree of this run may hold the file already.
             let name = self.copying.stage_dir.fresh_name('s');
-            if self.context.links.link(stat, self.copying.stage_dir.dir(), &name).is_ok() {
-                return Ok(Some(Done::link(item, stat, Stage::Named(name, None))));
+            match self.context.links.link(stat, self.copying.stage_dir.dir(), &name) {
+                Ok(()) => return Ok(Some(Done::link(item, stat, Stage::Named(name, None)))),
+                Err(Errno::NOENT) => {}
+                Err(error) => warnings.lost_link(self.copying, &self.target.path(item), error),
             }
         }
         if stat.is_mount_root {
@@ -316,13 +324,13 @@ impl Stager<'_> {
     }
 
     fn special(&self, item: &Item, stat: Stat, earlier: &[StagedItem]) -> Result<Done> {
-        if let Some(done) = self.before_copying(item, &stat, earlier)? {
+        let mut warnings = Warnings::default();
+        if let Some(done) = self.before_copying(item, &stat, earlier, &mut warnings)? {
             return Ok(done);
         }
         let (path, target_path) = (self.from.path_of(item), self.target.path(item));
         let name = self.copying.stage_dir.fresh_name('s');
         let to = (self.copying.stage_dir.dir(), &name[..]);
-        let mut warnings = Warnings::default();
         let paths = (&*path, &*target_path);
         match stage_special(self.copying, (&self.from.dir, &item.name), &stat, to, paths, &mut warnings) {
             Ok(()) => {

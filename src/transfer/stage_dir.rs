@@ -36,6 +36,15 @@ pub(crate) struct StageDir {
     next: AtomicU64,
 }
 
+/// How making a stage directory ended.
+enum Made {
+    Whole(Box<StageDir>),
+    /// Another run has removed the empty directory meanwhile.
+    Gone,
+    /// Somebody else has something of that name.
+    NotOurs,
+}
+
 /// The name of the user's stage directory.
 fn base_name() -> Vec<u8> {
     format!(".pmove-{}", effective_user()).into_bytes()
@@ -117,49 +126,64 @@ pub(crate) fn is_stage_name(name: &[u8]) -> bool {
 }
 
 impl StageDir {
-    /// Makes this run's stage directory in `target`.
+    /// Makes this run's stage directory in `target`. Nothing of it is left if that fails.
     pub(crate) fn open(target: &Dir, token: &str) -> Result<Self, Errno> {
         let mut base_name = base_name();
         for attempt in 0..16 {
-            match create_private_dir(target, &base_name) {
-                Ok(()) | Err(Errno::EXIST) => {}
-                Err(error) => return Err(error),
-            }
-            let base = match target.open_child(&base_name) {
-                Ok(base) if is_ours(&base) => base,
-                Err(Errno::NOENT) => continue,
-                // Taken by somebody else: a name of our own, which a later run will not find, but safe.
-                _ => {
-                    base_name = format!(".pmove-{}-{token}-{attempt}", effective_user()).into_bytes();
-                    continue;
+            match Self::open_in(target, &base_name, token) {
+                Ok(Made::Whole(made)) => return Ok(*made),
+                Ok(Made::Gone) => {}
+                // A name of our own, which a later run will not find, but safe.
+                Ok(Made::NotOurs) => base_name = format!(".pmove-{}-{token}-{attempt}", effective_user()).into_bytes(),
+                Err(error) => {
+                    if let Ok(base) = target.open_child(&base_name) {
+                        unlink_dir(&base, token.as_bytes()).ok();
+                    }
+                    // ENOTEMPTY is what keeps other runs' stages.
+                    unlink_dir(target, &base_name).ok();
+                    return Err(error);
                 }
-            };
-            // Under the base's lock, so that nobody sees our directory before it is locked itself.
-            let base_lock = base.readable()?;
-            supported(lock_and_wait(&base_lock))?;
-            match create_private_dir(&base, token.as_bytes()) {
-                Ok(()) => {}
-                // Another run has just removed the empty base.
-                Err(Errno::NOENT) => continue,
-                Err(error) => return Err(error),
             }
-            let run = base.open_child(token.as_bytes())?;
-            let run_lock = run.readable()?;
-            supported(lock(&run_lock))?;
-            drop(base_lock);
-            // What is made in the stage directory must not inherit what the target directory gives to its
-            // children: an unnamed file is made here, too, before it is published there.
-            remove_inherited_acl(&run_lock)?;
-            return Ok(Self {
-                base,
-                base_name,
-                run,
-                token: token.to_owned(),
-                _lock: run_lock,
-                next: AtomicU64::new(0),
-            });
         }
         Err(Errno::EXIST)
+    }
+
+    fn open_in(target: &Dir, base_name: &[u8], token: &str) -> Result<Made, Errno> {
+        let is_new = match create_private_dir(target, base_name) {
+            Ok(()) => true,
+            Err(Errno::EXIST) => false,
+            Err(error) => return Err(error),
+        };
+        let base = match target.open_child(base_name) {
+            Ok(base) if is_ours(&base) => base,
+            Ok(_) | Err(Errno::NOTDIR | Errno::LOOP | Errno::ACCESS) => {
+                if is_new {
+                    unlink_dir(target, base_name).ok();
+                }
+                return Ok(Made::NotOurs);
+            }
+            Err(Errno::NOENT) => return Ok(Made::Gone),
+            Err(error) => return Err(error),
+        };
+        // Under the base's lock, so that nobody sees our directory before it is locked itself.
+        let base_lock = base.readable()?;
+        supported(lock_and_wait(&base_lock))?;
+        match create_private_dir(&base, token.as_bytes()) {
+            Ok(()) => {}
+            // Another run has just removed the empty base.
+            Err(Errno::NOENT) => return Ok(Made::Gone),
+            Err(error) => return Err(error),
+        }
+        let run = base.open_child(token.as_bytes())?;
+        let run_lock = run.readable()?;
+        supported(lock(&run_lock))?;
+        drop(base_lock);
+        // What is made in the stage directory must not inherit what the target directory gives to its
+        // children: an unnamed file is made here, too, before it is published there.
+        remove_inherited_acl(&run_lock)?;
+        let (base_name, token) = (base_name.to_owned(), token.to_owned());
+        let made = Self { base, base_name, run, token, _lock: run_lock, next: AtomicU64::new(0) };
+        Ok(Made::Whole(Box::new(made)))
     }
 
     /// Where this run's stages and records are.

@@ -5,7 +5,9 @@
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 
 use rustix::process::Signal;
 
@@ -28,6 +30,12 @@ pub struct Output {
 }
 
 impl Output {
+    /// What a process came to that was not started by [`super::run::Pmove::spawn`].
+    #[must_use]
+    pub fn new(status: ExitStatus, stdout: Vec<u8>, stderr: Vec<u8>, command: String) -> Self {
+        Self { code: status.code(), signal: status.signal(), stdout, stderr, command, cwd: None }
+    }
+
     /// It ended with 0.
     #[track_caller]
     pub fn ok(&self) -> &Self {

@@ -52,7 +52,12 @@ fn link_one(tree: &Tree<'_>, pair: &Pair<'_>, dir: u32, name: &[u8], stat: &Stat
     match linked {
         Ok(()) => Ok(()),
         // The first name's tree was given up, or the file system has no more links to give: a copy, then.
-        Err(Errno::NOENT | Errno::MLINK | Errno::PERM | Errno::OPNOTSUPP) => {
+        Err(error @ (Errno::NOENT | Errno::MLINK | Errno::PERM | Errno::OPNOTSUPP)) => {
+            if error != Errno::NOENT {
+                let mut warnings = Warnings::default();
+                warnings.lost_link(tree.copying, &to, error);
+                tree.warnings.lock().unwrap_or_else(PoisonError::into_inner).extend(warnings.0);
+            }
             let open = if stat.kind == FileKind::Regular {
                 let file = open_regular(pair.source(), name)
                     .map_err(|source| MoveError::Open { path: from.clone(), source })?;
