@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvError};
 use std::time::Duration;
 
-use crate::error::Quoted;
+use rustix::io::Errno;
+
+use crate::error::{MoveError, Quoted};
 use crate::item::{Batch, Item, Outcome, Place, Settled};
 use crate::plan::{Planned, Planner};
 use crate::report::{Phase, Reporter, Summary};
@@ -383,7 +385,12 @@ impl<'a> Coordinator<'a> {
     /// Removes what this run and ended ones have left at the target.
     fn close(&mut self) {
         let target = Arc::clone(self.planner.target());
-        target.close();
+        if let Err((path, source)) = target.close() {
+            // What failed has left what a later run needs, and was reported.
+            if source != Errno::NOTEMPTY || self.tally.is_flawless() {
+                self.tally.warn(&MoveError::Remove { path, source }.to_string());
+            }
+        }
         if self.context.stop.is_interrupted() {
             return;
         }

@@ -81,6 +81,11 @@ impl<'a> Tally<'a> {
         self.finish(order, Outcome::Failed(error), None, Vec::new());
     }
 
+    /// Whether nothing has failed or was left out so far.
+    pub(super) fn is_flawless(&self) -> bool {
+        self.summary.failed == 0 && self.summary.not_reached == 0
+    }
+
     /// Says something that is no failure.
     pub(super) fn warn(&mut self, warning: &str) {
         self.reporter.warning(&warning);

@@ -143,7 +143,11 @@ impl Leftovers {
             return match finish(context, source, target, &intent) {
                 Ok(Some(outcome)) => Resumed::Settled(outcome),
                 Ok(None) => Resumed::Afresh(item),
-                Err(error) => Resumed::Settled(Outcome::Failed(error)),
+                Err(error) => {
+                    // Should its source still be what it was, a later run will need to know.
+                    self.intents.insert(key, intent);
+                    Resumed::Settled(Outcome::Failed(error))
+                }
             };
         }
         match self.trees.get(&key) {
@@ -306,6 +310,10 @@ fn finish_hidden(record: &TreeRecord, news: &mut Vec<String>) -> bool {
             let error = MoveError::LeftBehind { from: path(&header.name), kept: path(&name) };
             news.push(error.to_string());
             true
+        }
+        Ok(Left::Refused(name, source)) => {
+            news.push(MoveError::Remove { path: path(&name), source }.to_string());
+            false
         }
         Err(_) => false,
     }

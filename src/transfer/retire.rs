@@ -32,7 +32,10 @@ impl Published {
             .iter()
             .map(|one| if group_changed(one) { Outcome::Failed(self.changed(one)) } else { self.unlink(one) })
             .collect();
-        self.remove_record(context);
+        // What could not be removed is for the next run to remove, which has to know that these targets are ours.
+        if !outcomes.iter().any(is_left_to_do) {
+            self.remove_record(context);
+        }
         let Self { source, target, items, .. } = self;
         items
             .into_iter()
@@ -95,4 +98,9 @@ impl Published {
             unlink(copying.stage_dir.dir(), name).ok();
         }
     }
+}
+
+/// Whether the source still waits to be removed.
+fn is_left_to_do(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Failed(error) if matches!(**error, MoveError::Remove { source, .. } if source != Errno::NOENT))
 }

@@ -211,10 +211,17 @@ impl StageDir {
         barrier.sync_dirs([&self.run, &self.base, target])
     }
 
-    /// Removes the directory, if nothing is left in it.
-    pub(crate) fn close(&self, target: &Dir) {
-        // ENOTEMPTY is what keeps a stage that a later run can finish, and another run's.
-        unlink_dir(&self.base, self.token.as_bytes()).and_then(|()| unlink_dir(target, &self.base_name)).ok();
+    /// Removes the directory.
+    ///
+    /// # Errors
+    /// ENOTEMPTY if something of this run is left in it, or what else keeps the directory there.
+    pub(crate) fn close(&self, target: &Dir) -> Result<(), Errno> {
+        unlink_dir(&self.base, self.token.as_bytes())?;
+        match unlink_dir(target, &self.base_name) {
+            // Other runs are at work, or have been quicker.
+            Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOENT) => Ok(()),
+            closed => closed,
+        }
     }
 }
 

@@ -95,10 +95,17 @@ impl Target {
         made.as_ref().map_err(|&error| error)
     }
 
-    /// Removes the stage directory, if one was made and nothing is left in it.
-    pub(crate) fn close(&self) {
-        if let Some(Ok(copying)) = self.copying.get() {
-            copying.stage_dir.close(&self.place.dir);
+    /// Removes the stage directory, if one was made.
+    ///
+    /// # Errors
+    /// As for [`StageDir::close`]: where it is, and why it stays.
+    pub(crate) fn close(&self) -> std::result::Result<(), (PathBuf, Errno)> {
+        match self.copying.get() {
+            Some(Ok(copying)) => {
+                let stage_dir = &copying.stage_dir;
+                stage_dir.close(&self.place.dir).map_err(|error| (self.place.path(&stage_dir.relative_path()), error))
+            }
+            _ => Ok(()),
         }
     }
 

@@ -1,5 +1,7 @@
 //! Retiring a tree's source: it vanishes with one rename, then what the journal lists is removed, and only that.
 
+use std::sync::OnceLock;
+
 use rayon::prelude::*;
 use rustix::io::Errno;
 
@@ -27,6 +29,8 @@ pub(crate) enum Left {
     Nothing,
     /// Something that was not copied, or not as it is now: under this name.
     Something(Vec<u8>),
+    /// What was copied, and could not be removed: under this name.
+    Refused(Vec<u8>, Errno),
 }
 
 impl PublishedTree {
@@ -45,10 +49,16 @@ impl PublishedTree {
                             Err(Failure::Remove(Errno::NOENT)) if is_taken_over => Ok(()),
                             outcome => outcome,
                         };
-                        // One that stays is read by the next run, which finds everything done.
-                        unlink(room, &journal).ok();
+                        // What could not be removed is for the next run to remove, which needs to know what it is.
+                        if !matches!(outcome, Err(Failure::Remove(_) | Failure::Refused(..))) {
+                            // One that stays is read by the next run, which finds everything done.
+                            unlink(room, &journal).ok();
+                        }
                         outcome.map_err(|error| match error {
                             Failure::Remove(source) => MoveError::Remove { path: from.clone(), source },
+                            Failure::Refused(name, source) => {
+                                MoveError::Remove { path: job.source.path(&name), source }
+                            }
                             Failure::Changed => {
                                 MoveError::Changed { from: from.clone(), to: job.target.path(&job.item) }
                             }
@@ -73,6 +83,7 @@ impl PublishedTree {
 
 enum Failure {
     Remove(Errno),
+    Refused(Vec<u8>, Errno),
     Changed,
     Left(Vec<u8>),
 }
@@ -94,6 +105,7 @@ fn retire_source(parent: &Dir, record: &TreeRecord, header: &Header) -> Result<(
     match remains.remove().map_err(Failure::Remove)? {
         Left::Nothing => Ok(()),
         Left::Something(name) => Err(Failure::Left(name)),
+        Left::Refused(name, error) => Err(Failure::Refused(name, error)),
     }
 }
 
@@ -117,11 +129,12 @@ impl<'a> Remains<'a> {
             return Err(Errno::NOENT);
         }
         let nodes = Nodes::default();
+        let refused = OnceLock::new();
+        let note = |error: Errno| refused.get_or_init(|| error);
         let mut pieces = Vec::with_capacity(PIECES);
         let remove = |pieces: &mut Vec<(u32, Vec<StagedFile>)>| {
-            // What is not removed, for whatever reason, shows when the root is to be.
             pieces.par_drain(..).for_each(|(dir, files)| {
-                remove_files(&nodes, &root, dir, &files).ok();
+                remove_files(&nodes, &root, dir, &files).map_err(note).ok();
             });
         };
         for (_, frame) in self.record.frames() {
@@ -138,21 +151,30 @@ impl<'a> Remains<'a> {
         }
         remove(&mut pieces);
         for id in (1..nodes.len()).rev() {
-            remove_dir(&nodes, &root, id).ok();
+            remove_dir(&nodes, &root, id).map_err(note).ok();
         }
         drop(root);
         match unlink_dir(self.parent, hidden) {
-            Ok(()) => Ok(Left::Nothing),
-            // Something is left in it, or it cannot be removed: in either case it is seen again.
-            Err(_) => match rename_noreplace(self.parent, hidden, self.parent, name) {
-                Ok(NoReplace::Renamed) => Ok(Left::Something(name.clone())),
-                _ => Ok(Left::Something(hidden.clone())),
-            },
+            Ok(()) => return Ok(Left::Nothing),
+            // What is in it appeared in it, unless something could not be removed.
+            Err(Errno::NOTEMPTY | Errno::EXIST) => {}
+            Err(error) => {
+                note(error);
+            }
         }
+        // In either case it is seen again.
+        let name = match rename_noreplace(self.parent, hidden, self.parent, name) {
+            Ok(NoReplace::Renamed) => name.clone(),
+            _ => hidden.clone(),
+        };
+        Ok(match refused.into_inner() {
+            Some(error) => Left::Refused(name, error),
+            None => Left::Something(name),
+        })
     }
 }
 
-/// Removes files of one directory that are what was copied.
+/// Removes files of one directory that are what was copied. The first error, if any could not be removed.
 fn remove_files(nodes: &Nodes, root: &Dir, dir: u32, files: &[StagedFile]) -> Result<(), Errno> {
     let here = match nodes.open(root, dir) {
         Ok(here) => here,
@@ -161,12 +183,17 @@ fn remove_files(nodes: &Nodes, root: &Dir, dir: u32, files: &[StagedFile]) -> Re
         Err(error) => return Err(error),
     };
     open_up(&here)?;
+    let mut result = Ok(());
     for file in files {
-        if file.stamp.check(&here, &file.name) == Ok(true) {
-            unlink(&here, &file.name)?;
-        }
+        let removed = match file.stamp.check(&here, &file.name) {
+            Ok(true) => unlink(&here, &file.name),
+            // It is not what was copied, and stays; or it has gone.
+            Ok(false) | Err(Errno::NOENT) => Ok(()),
+            Err(error) => Err(error),
+        };
+        result = result.and(removed);
     }
-    Ok(())
+    result
 }
 
 fn remove_dir(nodes: &Nodes, root: &Dir, id: u32) -> Result<(), Errno> {
@@ -178,10 +205,12 @@ fn remove_dir(nodes: &Nodes, root: &Dir, id: u32) -> Result<(), Errno> {
     };
     open_up(&above)?;
     match unlink_dir(&above, &node.name) {
-        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        // Where something is left in it, that has been noted, or it appeared.
+        Ok(()) | Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST) => Ok(()),
         Err(error) => Err(error),
     }
 }
+
 /// Lets us remove things from a directory of our own that was read-only.
 fn open_up(dir: &Dir) -> Result<(), Errno> {
     let stat = dir.stat();
