@@ -68,6 +68,30 @@ fn p6_after_two_power_cuts_the_same_command_finishes_on_btrfs() {
     is_finished(FsType::Btrfs);
 }
 
+/// The worst moment for a re-run: all is said to be done, and only the target's disk knows.
+#[test]
+#[ignore = "needs root and loop mounts"]
+fn p6_what_a_cut_after_exit_0_brings_back_is_known() {
+    for kind in FsType::ALL {
+        let harness = Harness::new(kind);
+        for scene in Scene::ALL {
+            harness.cut_after_the_target_was_written(scene);
+        }
+    }
+}
+
+/// Device numbers change at a reboot, and records must not depend on them.
+#[test]
+#[ignore = "needs root and loop mounts"]
+fn p6_a_run_killed_before_a_reboot_is_finished_after_it() {
+    for kind in FsType::ALL {
+        let harness = Harness::new(kind);
+        for scene in Scene::ALL {
+            harness.reboot_before_retiring(scene);
+        }
+    }
+}
+
 /// The harness itself: it must see what a program loses that makes nothing durable.
 #[test]
 #[ignore = "needs root and loop mounts"]

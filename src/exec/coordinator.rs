@@ -383,7 +383,7 @@ impl<'a> Coordinator<'a> {
     /// Removes what this run and ended ones have left at the target.
     fn close(&mut self) {
         let target = Arc::clone(self.planner.target());
-        target.close();
+        target.close(&self.context);
         if self.context.stop.is_interrupted() {
             return;
         }

@@ -12,6 +12,7 @@ use crate::item::{Item, Place, Policy, Refusal, Verdict, resolve};
 use crate::sys::{Barrier, FileId, Stat, folds_case, has_local_clock};
 
 use super::Context;
+use super::spent::Spent;
 use super::stage_dir::StageDir;
 
 /// A directory that items move into.
@@ -29,6 +30,8 @@ pub(crate) struct Target {
 pub(crate) struct Copying {
     pub(crate) barrier: Arc<Barrier>,
     pub(crate) stage_dir: StageDir,
+    /// Records and journals that wait for their sources' removal to be durable.
+    pub(crate) spent: Spent,
     /// Unnamed files don't work here.
     pub(crate) no_unnamed: AtomicBool,
     /// The owner that a file gets when it is made here.
@@ -86,6 +89,7 @@ impl Target {
             Ok(Copying {
                 barrier,
                 stage_dir,
+                spent: Spent::default(),
                 no_unnamed: AtomicBool::new(context.named_stages),
                 made_owner: OnceLock::new(),
                 routes: Mutex::default(),
@@ -96,8 +100,9 @@ impl Target {
     }
 
     /// Removes the stage directory, if one was made and nothing is left in it.
-    pub(crate) fn close(&self) {
+    pub(crate) fn close(&self, context: &Context) {
         if let Some(Ok(copying)) = self.copying.get() {
+            copying.spent.clear(context, &copying.stage_dir);
             copying.stage_dir.close(&self.place.dir);
         }
     }

@@ -20,7 +20,7 @@ use crate::common::mount::{FsType, LoopFs};
 use crate::common::power::{Dice, Machine, Side};
 use crate::common::run::Output;
 use crate::common::snapshot::{Entry, Snapshot};
-use crate::promises::litter;
+use crate::promises::{injected, litter, names};
 
 pub use scene::{Program, Scene};
 
@@ -144,7 +144,14 @@ impl Harness {
                 let cut = Cut::toss(&mut dice, self.longest(Program::Pmove, scene));
                 let ended = run_and_cut(&machine, Program::Pmove, scene, &cut);
                 machine.boot();
-                how = format!("{how}\n    {cut:?}: {:?}", ended.output.code);
+                let (Ended { output, before_the_cut }, Dirs { from, to }) = (&ended, Dirs::of(&machine));
+                let left = [names(&from), names(&to)].map(|names| names.into_iter().take(9).collect::<Vec<_>>());
+                how = format!(
+                    "{how}\n    {cut:?}: {:?}, before the cut: {before_the_cut}\n{}    then {left:?} and {:?}",
+                    output.code,
+                    output.stderr_text(),
+                    litter(&to)
+                );
                 score.add(&machine, &before, &ended, &how);
             }
             let Dirs { from, to } = Dirs::of(&machine);
@@ -155,6 +162,39 @@ impl Harness {
         }
         score.print();
         score
+    }
+
+    /// Cuts after a run whose target's disk has everything, the removal of records included, and whose source's disk has
+    /// only what the run itself made durable. Then runs it again.
+    #[track_caller]
+    pub fn cut_after_the_target_was_written(&self, scene: Scene) {
+        self.run_again(scene, |machine, dirs| {
+            scene.command(Program::Pmove, &dirs.from, &dirs.to).run().ok();
+            machine.flush(Side::Target);
+            machine.cut(Side::Source);
+        });
+    }
+
+    /// Kills a run that is about to retire its first source, reboots without losing anything, and runs it again.
+    #[track_caller]
+    pub fn reboot_before_retiring(&self, scene: Scene) {
+        self.run_again(scene, |_, dirs| {
+            let pmove = scene.command(Program::Pmove, &dirs.from, &dirs.to);
+            let killed = injected(pmove, &["unlinkat:signal=KILL:when=1"]).run();
+            assert!(killed.signal.is_some(), "{}", killed.dump());
+        });
+    }
+
+    #[track_caller]
+    fn run_again(&self, scene: Scene, first_run: impl Fn(&Machine, &Dirs)) {
+        let (mut machine, before) = self.ready(scene);
+        let dirs = Dirs::of(&machine);
+        first_run(&machine, &dirs);
+        machine.boot();
+        let output = scene.command(Program::Pmove, &dirs.from, &dirs.to).run();
+        if let Err(why) = is_finished(&machine, &before, &output) {
+            panic!("{:?} {scene:?}: not finished: {why}\n{}", self.kind, output.dump());
+        }
     }
 
     /// File systems with the scene on them, durable.

@@ -84,9 +84,11 @@ impl Scene {
             Self::List => {
                 // What was in the list at first: names that have gone since are said to be missing.
                 let list = (0..TWO_BATCHES).map(|i| format!("f{i:03}\0")).collect::<String>() + "link\0";
-                pmove.args(["-0", "--files-from", "-"]).arg(to).stdin(list)
+                // What is not replaced shows what is done twice.
+                pmove.args(["-n", "-0", "--files-from", "-"]).arg(to).stdin(list)
             }
-            Self::Tree => pmove.arg("d").arg(to),
+            // Its name must not be taken for a directory to move into, the second time.
+            Self::Tree => pmove.arg("d").arg(to.join("d")),
             Self::Trees => pmove.args((0..8).map(|i| format!("d{i}"))).arg(to),
         }
     }
