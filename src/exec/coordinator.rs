@@ -385,7 +385,7 @@ impl<'a> Coordinator<'a> {
     /// Removes what this run and ended ones have left at the target.
     fn close(&mut self) {
         let target = Arc::clone(self.planner.target());
-        if let Err((path, source)) = target.close() {
+        if let Err((path, source)) = target.close(&self.context) {
             // What failed has left what a later run needs, and was reported.
             if source != Errno::NOTEMPTY || self.tally.is_flawless() {
                 self.tally.warn(&MoveError::Remove { path, source }.to_string());

@@ -120,6 +120,28 @@ impl Barrier {
     }
 }
 
+/// Makes it durable that names have gone from `dirs`, as far as that can be asked for.
+///
+/// No proof comes of it, since nothing of P1 depends on it: what a power cut brings back is a source.
+pub(crate) fn sync_removals<'a>(dirs: impl IntoIterator<Item = &'a Dir>) -> Result<(), Errno> {
+    let mut result = Ok(());
+    for dir in dirs {
+        if durability(dir) == Durability::Never {
+            continue;
+        }
+        let synced = match dir.readable() {
+            Ok(fd) => sync_one(&fd),
+            Err(error) => Err(error),
+        };
+        result = result.and(match synced {
+            // It cannot be read, or is gone itself; or this file system has no fsync for directories.
+            Err(Errno::ACCESS | Errno::NOENT | Errno::INVAL | Errno::ROFS) => Ok(()),
+            synced => synced,
+        });
+    }
+    result
+}
+
 fn sync_one(fd: impl AsFd) -> Result<(), Errno> {
     rustix::io::retry_on_intr(|| rustix::fs::fsync(&fd))
 }

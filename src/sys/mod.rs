@@ -15,7 +15,7 @@ mod mount;
 mod names;
 mod stat;
 
-pub(crate) use barrier::{Barrier, Durable};
+pub(crate) use barrier::{Barrier, Durable, sync_removals};
 pub(crate) use content::{
     Transferred, append_all, clone_whole, copy_range, next_extent, read_at, seek_to, send, set_size, write_all_at,
 };

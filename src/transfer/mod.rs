@@ -20,6 +20,7 @@ mod rename;
 mod resume;
 mod retire;
 mod special;
+mod spent;
 mod stage;
 mod stage_dir;
 mod staged;

@@ -62,6 +62,18 @@ pub(crate) fn unframe<T: DeserializeOwned>(bytes: &mut &[u8]) -> Option<T> {
     Some(value)
 }
 
+/// What the directory is called today that a record knows as `id`, at `path`: inode numbers last, but device numbers
+/// are given out anew at every boot, and on btrfs at every mount.
+///
+/// Whatever has taken its place meanwhile may bear its number (the roots of all file systems of one kind do). So this
+/// only says where to look: what is found there is compared, inode, times and all.
+pub(crate) fn identity_now(id: FileId, path: &[u8]) -> FileId {
+    match Dir::open_named(path) {
+        Ok(dir) if dir.id().ino == id.ino => dir.id(),
+        _ => id,
+    }
+}
+
 impl Record {
     /// Writes the record under `name`, for the barrier that follows.
     pub(crate) fn write(&self, dir: &Dir, name: &[u8]) -> Result<std::os::fd::OwnedFd, Errno> {
@@ -77,7 +89,21 @@ impl Record {
 
     /// Reads a record that an ended run left: none if it is not whole.
     pub(crate) fn read(dir: &Dir, name: &[u8]) -> Result<Option<Self>, Errno> {
-        Ok(unframe(&mut &*read_all(dir, name)?))
+        Ok(unframe(&mut &*read_all(dir, name)?).map(Self::today))
+    }
+
+    /// The same with the identities that the source directories have now.
+    fn today(mut self) -> Self {
+        let now: Vec<FileId> = self.parents.iter().map(|(id, path)| identity_now(*id, path)).collect();
+        for intent in &mut self.entries {
+            if let Some(index) = self.parents.iter().position(|(id, _)| *id == intent.parent) {
+                intent.parent = now[index];
+            }
+        }
+        for ((id, _), now) in self.parents.iter_mut().zip(now) {
+            *id = now;
+        }
+        self
     }
 }
 

@@ -11,7 +11,9 @@ use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
 use crate::item::{Item, Outcome, Place, path_from};
-use crate::sys::{Dir, FileId, FileKind, Listing, Stat, link, open_regular, rename_replacing, unlink, unlink_dir};
+use crate::sys::{
+    Dir, FileId, FileKind, Listing, Stat, link, open_regular, rename_replacing, sync_removals, unlink, unlink_dir,
+};
 
 use super::compare::is_copy;
 use super::record::{Intent, Record};
@@ -103,7 +105,7 @@ impl Leftovers {
                     self.intents.extend(intents.map(|intent| ((intent.parent, intent.name.clone()), intent)));
                 }
                 Some(b'j') => {
-                    if let Some(TreeRecord { header, .. }) = TreeRecord::open(&run.dir, &entry.name)? {
+                    if let Some(TreeRecord { header, .. }) = TreeRecord::of_ended_run(&run.dir, &entry.name)? {
                         let journal = entry.name.into_vec();
                         let key = (header.parent, header.name);
                         self.trees.insert(key, LeftTree { run: index, journal, target_name: header.target_name });
@@ -192,7 +194,7 @@ impl Leftovers {
         item: Item,
     ) -> Resumed {
         let (run, journal) = (&self.runs[tree.run].dir, &tree.journal[..]);
-        let (Ok(Some(record)), Ok(copying)) = (TreeRecord::open(run, journal), target.copying(context)) else {
+        let (Ok(Some(record)), Ok(copying)) = (TreeRecord::of_ended_run(run, journal), target.copying(context)) else {
             return Resumed::Afresh(item);
         };
         let room = copying.stage_dir.dir();
@@ -265,7 +267,7 @@ fn clear_run(run: &EndedRun, needed: impl Fn(&[u8]) -> bool, news: &mut Vec<Stri
     // Hidden sources first: they are found by their journals.
     let mut kept_stages = Vec::new();
     for entry in ours().filter(|entry| entry.name.first() == Some(&b'j')) {
-        let Ok(record) = TreeRecord::open(&run.dir, &entry.name) else { return };
+        let Ok(record) = TreeRecord::of_ended_run(&run.dir, &entry.name) else { return };
         let is_finished = record.as_ref().is_none_or(|record| finish_hidden(record, news));
         if is_finished {
             unlink(&run.dir, &entry.name).ok();
@@ -305,7 +307,8 @@ fn finish_hidden(record: &TreeRecord, news: &mut Vec<String>) -> bool {
     }
     let path = |name: &[u8]| path_from([&header.parent_path, &b"/"[..], name].concat());
     match remains.remove() {
-        Ok(Left::Nothing) => true,
+        // Else the journal stays: it is the only one that can say what the source's hidden name means.
+        Ok(Left::Nothing) => sync_removals([&parent]).is_ok(),
         Ok(Left::Something(name)) => {
             let error = MoveError::LeftBehind { from: path(&header.name), kept: path(&name) };
             news.push(error.to_string());
@@ -344,5 +347,9 @@ fn finish(context: &Context, source: &Arc<Place>, target: &Arc<Target>, intent: 
         _ => return Err(Box::new(MoveError::Changed { from: path, to: target.place.path(new_name) })),
     }
     unlink(from, &intent.name).map_err(|source| MoveError::Remove { path, source })?;
+    if let Ok(copying) = target.copying(context) {
+        // The ended run's record is cleared at the end, which must not come before this.
+        copying.spent.add(context, &copying.stage_dir, None, [source]);
+    }
     Ok(Some(Outcome::Copied { bytes: 0 }))
 }

@@ -34,7 +34,7 @@ impl Published {
             .collect();
         // What could not be removed is for the next run to remove, which has to know that these targets are ours.
         if !outcomes.iter().any(is_left_to_do) {
-            self.remove_record(context);
+            self.spend_record(context);
         }
         let Self { source, target, items, .. } = self;
         items
@@ -92,6 +92,16 @@ impl Published {
         }
     }
 
+    /// The sources have gone; should a power cut bring them back, the record is still needed.
+    fn spend_record(&self, context: &Context) {
+        if let Ok(copying) = self.target.copying(context) {
+            let record = self.record.as_deref();
+            let places = self.items.iter().map(|one| one.item.place.as_ref().unwrap_or(&self.source));
+            copying.spent.add(context, &copying.stage_dir, record, places);
+        }
+    }
+
+    /// Removes the record at once, since nothing that it speaks of was published.
     pub(super) fn remove_record(&self, context: &Context) {
         if let (Some(name), Ok(copying)) = (&self.record, self.target.copying(context)) {
             // A record that stays is read by the next run, which finds everything done.

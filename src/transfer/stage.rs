@@ -61,6 +61,17 @@ impl Done {
 /// Stages items of `batch` until there is enough for a barrier.
 pub(crate) fn stage_batch(context: &Context, batch: Batch<Target>) -> Part {
     let Batch { source, target, items } = batch;
+    // One source that has moved already, to what is now taken for the directory to move it into: nothing is to be made
+    // there, which would change the directory's time.
+    if let [only] = &items[..]
+        && let from = only.place.as_ref().unwrap_or(&source)
+        && Stat::at(&from.dir, &only.name) == Err(Errno::NOENT)
+    {
+        let missing = MoveError::Stat { path: from.path_of(only), source: Errno::NOENT };
+        let settle = |item| context.settle(&source, &target.place, item, Outcome::Failed(Box::new(missing.clone())));
+        let settled = items.into_iter().map(settle).collect();
+        return Part { staged: None, settled, deferred: Vec::new(), rest: None };
+    }
     let copying = match target.copying(context) {
         Ok(copying) => copying,
         Err(error) => return nothing_can_be_staged(context, Batch { source, target, items }, error),

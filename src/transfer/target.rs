@@ -12,6 +12,7 @@ use crate::item::{Item, Place, Policy, Refusal, Verdict, resolve};
 use crate::sys::{Barrier, FileId, Stat, folds_case, has_local_clock};
 
 use super::Context;
+use super::spent::Spent;
 use super::stage_dir::StageDir;
 
 /// A directory that items move into.
@@ -29,6 +30,8 @@ pub(crate) struct Target {
 pub(crate) struct Copying {
     pub(crate) barrier: Arc<Barrier>,
     pub(crate) stage_dir: StageDir,
+    /// Records and journals that wait for their sources' removal to be durable.
+    pub(crate) spent: Spent,
     /// Unnamed files don't work here.
     pub(crate) no_unnamed: AtomicBool,
     /// The owner that a file gets when it is made here.
@@ -86,6 +89,7 @@ impl Target {
             Ok(Copying {
                 barrier,
                 stage_dir,
+                spent: Spent::default(),
                 no_unnamed: AtomicBool::new(context.named_stages),
                 made_owner: OnceLock::new(),
                 routes: Mutex::default(),
@@ -99,10 +103,11 @@ impl Target {
     ///
     /// # Errors
     /// As for [`StageDir::close`]: where it is, and why it stays.
-    pub(crate) fn close(&self) -> std::result::Result<(), (PathBuf, Errno)> {
+    pub(crate) fn close(&self, context: &Context) -> std::result::Result<(), (PathBuf, Errno)> {
         match self.copying.get() {
             Some(Ok(copying)) => {
                 let stage_dir = &copying.stage_dir;
+                copying.spent.clear(context, stage_dir);
                 stage_dir.close(&self.place.dir).map_err(|error| (self.place.path(&stage_dir.relative_path()), error))
             }
             _ => Ok(()),

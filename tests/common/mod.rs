@@ -11,6 +11,7 @@ mod content;
 pub mod fs;
 pub mod mount;
 mod output;
+pub mod power;
 pub mod run;
 pub mod snapshot;
 pub mod trace;

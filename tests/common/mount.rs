@@ -49,7 +49,7 @@ impl Mount {
     }
 
     /// Mounts at a new directory, which is the command's last argument.
-    fn new(command: &mut Command) -> Result<Self, String> {
+    pub(super) fn new(command: &mut Command) -> Result<Self, String> {
         require_root();
         let at = tempfile::Builder::new().prefix("pmove-mount-").tempdir_in("/tmp").expect("a directory in /tmp");
         // So that tests can let an ordinary user in.
@@ -64,7 +64,7 @@ impl Mount {
         &self.at
     }
 
-    fn unmount(&self) -> Result<(), String> {
+    pub(super) fn unmount(&self) -> Result<(), String> {
         // A test in another thread that is about to start a program has our descriptors, too, for a moment.
         let mut result = Ok(());
         for _ in 0..50 {
@@ -113,7 +113,9 @@ impl FsType {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Ext4, Self::Xfs, Self::Btrfs];
 
-    fn name(self) -> &'static str {
+    /// As `mount -t` calls it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
         match self {
             Self::Ext4 => "ext4",
             Self::Xfs => "xfs",
@@ -122,7 +124,7 @@ impl FsType {
     }
 
     /// Neither discards nor initialises anything: the image is one big hole.
-    fn mkfs(self) -> Command {
+    pub(super) fn mkfs(self) -> Command {
         let (program, args): (_, &[&str]) = match self {
             Self::Ext4 => ("mkfs.ext4", &["-q", "-F", "-I", "256", "-E", "nodiscard,lazy_itable_init=1"]),
             Self::Xfs => ("mkfs.xfs", &["-q", "-f", "-K"]),
@@ -145,7 +147,7 @@ pub struct LoopFs {
 }
 
 #[derive(Debug)]
-struct LoopDevice(PathBuf);
+pub(super) struct LoopDevice(pub(super) PathBuf);
 
 impl Drop for LoopDevice {
     fn drop(&mut self) {

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::sys::{Dir, FileId, FileKind, Stat, append_all, create_named, open_regular, read_at, unlink};
-use crate::transfer::record::{frame, unframe};
+use crate::transfer::record::{frame, identity_now, unframe};
 use crate::transfer::stamp::Stamp;
 
 use super::nodes::{Node, Nodes};
@@ -36,6 +36,21 @@ pub(crate) struct Header {
     pub(crate) stage: Vec<u8>,
     /// The source's name while it is being removed.
     pub(crate) hidden: Vec<u8>,
+}
+
+impl Header {
+    /// Takes on the identities that the directories have now. `room` is the stage directory.
+    fn meet_today(&mut self, room: &Dir) {
+        self.stage_root.dev = room.id().dev;
+        self.parent = identity_now(self.parent, &self.parent_path);
+        // Not simply its parent's device: the source may be a subvolume.
+        if let Ok(parent) = Dir::open_named(&self.parent_path)
+            && parent.id() == self.parent
+        {
+            let here = [&self.hidden, &self.name].into_iter().filter_map(|name| Stat::at(&parent, name).ok());
+            self.source = here.map(|stat| stat.id).find(|id| id.ino == self.source.ino).unwrap_or(self.source);
+        }
+    }
 }
 
 /// A staged file (of any kind but directories).
@@ -215,6 +230,17 @@ impl TreeRecord {
             Some((_, Frame::Header(header))) => Ok(Some(Self { header, file })),
             _ => Ok(None),
         }
+    }
+
+    /// Opens the journal `name` of an ended run, with the identities that its directories have now.
+    ///
+    /// # Errors
+    /// As for [`Self::open`].
+    pub(crate) fn of_ended_run(dir: &Dir, name: &[u8]) -> Result<Option<Self>, Errno> {
+        Ok(Self::open(dir, name)?.map(|mut record| {
+            record.header.meet_today(dir);
+            record
+        }))
     }
 
     /// All frames, from the first.

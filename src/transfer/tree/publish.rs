@@ -105,9 +105,13 @@ impl PublishedTree {
             Ok(root) if root.id() == header.stage_root => Arc::new(root),
             _ => return Err(Box::new((job, record))),
         };
-        let sources =
-            [&header.hidden, &header.name].into_iter().filter_map(|name| Stat::at(&job.source.dir, name).ok());
-        if let Some(source) = sources.into_iter().find(|source| source.id == header.source)
+        let [hidden, named] = [&header.hidden, &header.name].map(|name| Stat::at(&job.source.dir, name).ok());
+        let source = [hidden, named].into_iter().flatten().find(|source| source.id == header.source);
+        // The source has gone, and something else has its name since: that has to be moved itself.
+        if source.is_none() && named.is_some() {
+            return Err(Box::new((job, record)));
+        }
+        if let Some(source) = source
             && lends_mode(&source)
         {
             // The ended run may not have got to it.

@@ -21,6 +21,7 @@ const PIECES: usize = 64;
 pub(crate) struct Remains<'a> {
     /// The source's parent directory.
     parent: &'a Dir,
+    header: &'a Header,
     record: &'a TreeRecord,
 }
 
@@ -51,8 +52,7 @@ impl PublishedTree {
                         };
                         // What could not be removed is for the next run to remove, which needs to know what it is.
                         if !matches!(outcome, Err(Failure::Remove(_) | Failure::Refused(..))) {
-                            // One that stays is read by the next run, which finds everything done.
-                            unlink(room, &journal).ok();
+                            copying.spent.add(context, &copying.stage_dir, Some(&journal), [&job.source]);
                         }
                         outcome.map_err(|error| match error {
                             Failure::Remove(source) => MoveError::Remove { path: from.clone(), source },
@@ -89,7 +89,7 @@ enum Failure {
 }
 
 fn retire_source(parent: &Dir, record: &TreeRecord, header: &Header) -> Result<(), Failure> {
-    let remains = Remains { parent, record };
+    let remains = Remains { parent, header, record };
     match Stat::at(parent, &header.name) {
         Ok(stat) if stat.id == header.source => {
             match rename_noreplace(parent, &header.name, parent, &header.hidden).map_err(Failure::Remove)? {
@@ -112,18 +112,18 @@ fn retire_source(parent: &Dir, record: &TreeRecord, header: &Header) -> Result<(
 impl<'a> Remains<'a> {
     /// The remains that `record` speaks of, in `parent`.
     pub(crate) fn of(parent: &'a Dir, record: &'a TreeRecord) -> Self {
-        Self { parent, record }
+        Self { parent, header: &record.header, record }
     }
 
     /// Whether the source is under its hidden name.
     pub(crate) fn is_hidden(&self) -> bool {
-        Stat::at(self.parent, &self.record.header.hidden).is_ok_and(|stat| stat.id == self.record.header.source)
+        Stat::at(self.parent, &self.header.hidden).is_ok_and(|stat| stat.id == self.header.source)
     }
 
     /// Removes the hidden source, as far as it is what was copied. What is left goes back to its old name, if
     /// that is free.
     pub(crate) fn remove(&self) -> Result<Left, Errno> {
-        let Header { name, hidden, source, .. } = &self.record.header;
+        let Header { name, hidden, source, .. } = self.header;
         let root = self.parent.open_child(hidden)?;
         if root.id() != *source {
             return Err(Errno::NOENT);

@@ -1,0 +1,69 @@
+//! Records and journals of what is retired. They go only once the sources' removal is durable as well.
+//!
+//! A power cut may bring back a source whose removal had not reached the disk. Were its record gone by then, the next
+//! run would take the target for somebody else's: it would skip the source for ever under `-n`, and refuse a directory.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::item::Place;
+use crate::sys::{sync_removals, unlink};
+
+use super::stage_dir::StageDir;
+use super::{Context, SyncMode};
+
+/// So many records and journals wait at most: one sync serves them all.
+const MOST: usize = 64;
+
+/// What is no longer needed, but for a power cut.
+#[derive(Debug, Default)]
+pub(crate) struct Spent(Mutex<Heap>);
+
+#[derive(Debug, Default)]
+struct Heap {
+    /// Names in the stage directory.
+    records: Vec<Vec<u8>>,
+    /// The directories that sources were removed from, each once.
+    sources: Vec<Arc<Place>>,
+}
+
+impl Spent {
+    /// Sources in these directories were retired, and `record` spoke of them.
+    pub(crate) fn add<'a>(
+        &self,
+        context: &Context,
+        stage_dir: &StageDir,
+        record: Option<&[u8]>,
+        sources: impl IntoIterator<Item = &'a Arc<Place>>,
+    ) {
+        let mut heap = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        heap.records.extend(record.map(<[u8]>::to_vec));
+        for source in sources {
+            if heap.sources.iter().all(|known| known.dir.id() != source.dir.id()) {
+                heap.sources.push(Arc::clone(source));
+            }
+        }
+        // Each source directory holds a descriptor.
+        let most = MOST.min(context.descriptors / 16);
+        let is_full = heap.records.len() >= most || heap.sources.len() >= most;
+        drop(heap);
+        if is_full || context.sync == SyncMode::None {
+            self.clear(context, stage_dir);
+        }
+    }
+
+    /// Makes the sources' removal durable, and removes the records.
+    pub(crate) fn clear(&self, context: &Context, stage_dir: &StageDir) {
+        let heap = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let is_durable = match context.sync {
+            SyncMode::Auto => sync_removals(heap.sources.iter().map(|source| &source.dir)),
+            SyncMode::None => Ok(()),
+        };
+        // Where the sources' file system fails, they may come back, and so the records stay: the next run that meets them
+        // finds out. One that cannot be removed stays as well.
+        if is_durable.is_ok() {
+            for record in heap.records {
+                unlink(stage_dir.dir(), &record).ok();
+            }
+        }
+    }
+}
