@@ -185,6 +185,18 @@ pub(super) struct Frames<'a> {
     start: usize,
     /// Where in the file the buffer begins.
     base: u64,
+    error: Option<Errno>,
+}
+
+impl<'a> Frames<'a> {
+    fn of(file: &'a OwnedFd) -> Self {
+        Self { file, buffer: Vec::new(), start: 0, base: 0, error: None }
+    }
+
+    /// Why there are no more, unless it is that all were read.
+    pub(super) fn error(&self) -> Option<Errno> {
+        self.error
+    }
 }
 
 impl Iterator for Frames<'_> {
@@ -204,8 +216,11 @@ impl Iterator for Frames<'_> {
             self.start = 0;
             let had = self.buffer.len();
             self.buffer.resize(had + CHUNK, 0);
-            // What cannot be read was not written: what it would speak of is left alone.
-            let count = read_at(self.file, &mut self.buffer[had..], self.base + had as u64).unwrap_or(0);
+            let read = read_at(self.file, &mut self.buffer[had..], self.base + had as u64);
+            let count = read.unwrap_or_else(|error| {
+                self.error = Some(error);
+                0
+            });
             self.buffer.truncate(had + count);
             if count == 0 {
                 return None;
@@ -225,7 +240,7 @@ impl TreeRecord {
         }
         let file = open_regular(dir, name)?;
         read_at(&file, &mut [0], 0)?;
-        let first = Frames { file: &file, buffer: Vec::new(), start: 0, base: 0 }.next();
+        let first = Frames::of(&file).next();
         match first {
             Some((_, Frame::Header(header))) => Ok(Some(Self { header, file })),
             _ => Ok(None),
@@ -245,7 +260,7 @@ impl TreeRecord {
 
     /// All frames, from the first.
     pub(super) fn frames(&self) -> Frames<'_> {
-        Frames { file: &self.file, buffer: Vec::new(), start: 0, base: 0 }
+        Frames::of(&self.file)
     }
 
     /// What is proven durable.

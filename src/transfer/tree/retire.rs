@@ -137,7 +137,8 @@ impl<'a> Remains<'a> {
                 remove_files(&nodes, &root, dir, &files).map_err(note).ok();
             });
         };
-        for (_, frame) in self.record.frames() {
+        let mut frames = self.record.frames();
+        for (_, frame) in &mut frames {
             match frame {
                 Frame::Dir { parent, name, .. } => {
                     nodes.add(Node { parent, name: name.into(), stat: None }, |_, _| {});
@@ -150,6 +151,7 @@ impl<'a> Remains<'a> {
             }
         }
         remove(&mut pieces);
+        frames.error().map(note);
         for id in (1..nodes.len()).rev() {
             remove_dir(&nodes, &root, id).map_err(note).ok();
         }
