@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
 use crate::item::{Item, Place, Policy, Refusal, Verdict, resolve};
-use crate::sys::{Barrier, FileId, FileKind, Stat, folds_case, follow, has_local_clock};
+use crate::sys::{Barrier, Dir, FileId, FileKind, Stat, folds_case, follow, has_local_clock};
 
 use super::Context;
 use super::stage_dir::StageDir;
@@ -22,6 +22,7 @@ pub(crate) struct Target {
     /// What this run published here; kept only where names fold.
     published: Mutex<HashSet<FileId>>,
     copying: OnceLock<std::result::Result<Copying, Errno>>,
+    shared: OnceLock<Arc<Dir>>,
 }
 
 /// What is needed, and what has been learnt, once something is copied into a target directory.
@@ -64,7 +65,7 @@ impl Route {
 
 impl Target {
     pub(crate) fn new(place: Place) -> Self {
-        Self { place, folds_case: OnceLock::new(), published: Mutex::default(), copying: OnceLock::new() }
+        Self { place, folds_case: OnceLock::new(), published: Mutex::default(), copying: OnceLock::new(), shared: OnceLock::new() }
     }
 
     /// Whether two names can be one here.
@@ -93,6 +94,15 @@ impl Target {
             })
         });
         made.as_ref().map_err(|&error| error)
+    }
+
+    /// The directory, for whoever needs to keep it open.
+    pub(crate) fn shared_dir(&self) -> std::result::Result<Arc<Dir>, Errno> {
+        if let Some(dir) = self.shared.get() {
+            return Ok(Arc::clone(dir));
+        }
+        let dir = Arc::new(self.place.dir.try_clone()?);
+        Ok(Arc::clone(self.shared.get_or_init(|| dir)))
     }
 
     /// Removes the stage directory, if one was made and nothing is left in it.

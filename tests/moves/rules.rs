@@ -17,8 +17,9 @@ pub struct Outcome {
     pub failures: Vec<Vec<String>>,
     /// None if all of this is to be expected; else why the order in which things happen is not laid down.
     pub vague: Option<&'static str>,
-    /// Names at the target that may have been replaced.
-    pub replaced: Vec<Ino>,
+    /// A target that an earlier source might have made was there before: that shows by its time, which must be older
+    /// than the run by more than a clock's tick.
+    pub goes_by_time: bool,
 }
 
 impl Outcome {
@@ -44,6 +45,9 @@ struct Candidate {
     task: usize,
 }
 
+/// A directory, a name in it, and what has that name.
+type Found<'a> = (Ino, &'a str, Ino);
+
 /// What is known of DEST.
 struct Dest {
     dir: Ino,
@@ -55,16 +59,19 @@ struct Dest {
 /// Runs a command.
 pub fn run(world: World, listings: &Listings, command: &Command) -> Outcome {
     let mut run = Run {
-        outcome: Outcome { world, failures: Vec::new(), vague: None, replaced: Vec::new() },
+        outcome: Outcome { world, failures: Vec::new(), vague: None, goes_by_time: false },
         skips: command.policy.skips(),
         created: BTreeSet::new(),
+        tried: BTreeSet::new(),
         sources: BTreeSet::new(),
     };
     let mut dest_trace = Vec::new();
     match run.dest(command, &mut dest_trace) {
         Ok(dest) => {
             let candidates = run.candidates(command, listings, dest.dir);
-            run.outcome.vague = run.outcome.vague.or(run.vague(&candidates, &dest_trace));
+            run.outcome.vague = run.vague(&candidates, &dest_trace, dest.dir);
+            // The stage directory comes and goes.
+            run.outcome.world.touch(dest.dir);
             for candidate in candidates {
                 match candidate {
                     Ok(candidate) => run.take(&dest, &candidate),
@@ -82,6 +89,8 @@ struct Run {
     skips: bool,
     /// Names that this run has made at DEST.
     created: BTreeSet<String>,
+    /// Names that sources were to get.
+    tried: BTreeSet<String>,
     /// Paths of sources, plainly written.
     sources: BTreeSet<String>,
 }
@@ -94,6 +103,9 @@ impl Run {
     fn look(&self, path: &str) -> Result<(Ino, Ino, String), Cause> {
         let (parent, name) = split(path.trim_end_matches('/'));
         let parent = self.world().resolve(parent, &mut Vec::new())?;
+        if name == "." {
+            return Ok((parent, parent, name.to_owned()));
+        }
         if !self.world().is_dir(parent) {
             return Err(Cause::NotADirectory);
         }
@@ -193,23 +205,29 @@ impl Run {
     }
 
     /// Whether, and why, it is not laid down what happens first: what one finds, another may have moved.
-    fn vague(&self, candidates: &[Result<Candidate, String>], dest_trace: &[Ino]) -> Option<&'static str> {
-        let mut found: Vec<(&Candidate, Vec<Ino>, Option<Ino>)> = Vec::new();
+    fn vague(&self, candidates: &[Result<Candidate, String>], dest_trace: &[Ino], dest: Ino) -> Option<&'static str> {
+        let mut found: Vec<(&Candidate, Vec<Ino>, Option<Found>)> = Vec::new();
         for candidate in candidates.iter().flatten() {
             let mut trace = Vec::new();
             let (parent, name) = split(candidate.path.trim_end_matches('/'));
             let parent = self.world().resolve(parent, &mut trace).ok();
-            let ino = parent.and_then(|parent| self.world().child(parent, name));
-            if ino.is_some_and(|ino| self.world().is_symlink(ino) && dest_trace.contains(&ino)) {
+            let place = parent.and_then(|parent| Some((parent, name, self.world().child(parent, name)?)));
+            if place.is_some_and(|(.., ino)| self.world().is_symlink(ino) && dest_trace.contains(&ino)) {
                 return Some("DEST is reached through a source");
             }
-            found.push((candidate, trace, ino));
+            found.push((candidate, trace, place));
         }
-        for (at, (one, trace, ino)) in found.iter().enumerate() {
-            for (other, other_trace, other_ino) in &found[..at] {
-                let meets = ino.is_some() && ino == other_ino && !self.has_several_names(*ino);
-                let leads = |trace: &[Ino], ino: &Option<Ino>| ino.is_some_and(|ino| trace.contains(&ino));
-                if !meets && !leads(trace, other_ino) && !leads(other_trace, ino) {
+        for (at, (one, trace, place)) in found.iter().enumerate() {
+            // Through DEST, and further on by a name that another source is to get there.
+            let way: Vec<&str> = one.path.split('/').filter(|name| !name.is_empty()).collect();
+            let is_named = |(other, ..): &(&Candidate, _, _)| way[..way.len() - 1].contains(&split(other.path.trim_end_matches('/')).1);
+            if trace.contains(&dest) && (found[..at].iter().any(is_named) || at > 0 && trace.iter().any(|&ino| self.world().is_symlink(ino))) {
+                return Some("a source lies in what another becomes");
+            }
+            for (other, other_trace, other_place) in &found[..at] {
+                let meets = place.is_some() && place == other_place;
+                let leads = |trace: &[Ino], place: &Option<Found>| place.is_some_and(|(.., ino)| trace.contains(&ino));
+                if !meets && !leads(trace, other_place) && !leads(other_trace, place) {
                     continue;
                 }
                 let plain = (plainly(&one.path), plainly(&other.path));
@@ -225,10 +243,6 @@ impl Run {
             }
         }
         None
-    }
-
-    fn has_several_names(&self, ino: Option<Ino>) -> bool {
-        ino.is_some_and(|ino| self.world().links(ino) > 1)
     }
 
     /// Moves one source.
@@ -260,6 +274,7 @@ impl Run {
             Err(cause) => return Err(cannot_stat(cause)),
         };
         self.sources.insert(plainly(stripped));
+        let is_rival = !self.tried.insert(target_name.clone());
         let ino = self.world().child(parent, name).ok_or_else(|| cannot_stat(Cause::Missing))?;
         if has_slash && !self.world().is_dir(ino) {
             let as_link = format!("cannot move '{path}' to '{to}': Not a directory");
@@ -269,12 +284,12 @@ impl Run {
             if self.skips {
                 return Ok(());
             }
+            self.outcome.goes_by_time |= is_rival && !self.created.contains(&target_name);
             self.judge(path, &to, (ino, existing), &target_name)?;
             self.check_itself(dest, path, &to, ino)?;
             if self.world().children(existing).is_some_and(|children| !children.is_empty()) {
                 return Err(vec![format!("cannot overwrite '{to}': Directory not empty")]);
             }
-            self.outcome.replaced.push(existing);
         } else {
             self.check_itself(dest, path, &to, ino)?;
         }

@@ -225,8 +225,13 @@ impl World {
         let Kind::Dir(children) = &mut self.inodes[parent].kind else { return };
         let Some(ino) = children.remove(name) else { return };
         self.attach(to, new, ino);
-        self.inodes[parent].mtime = None;
-        self.inodes[to].mtime = None;
+        self.touch(parent);
+        self.touch(to);
+    }
+
+    /// The time of a directory is not known any more.
+    pub fn touch(&mut self, dir: Ino) {
+        self.inodes[dir].mtime = None;
     }
 
     pub fn top(side: Side) -> Ino {
@@ -305,10 +310,10 @@ impl World {
     fn go(&self, start: Ino, path: &str, hops: &mut u32, trace: &mut Vec<Ino>) -> Result<Ino, Cause> {
         let mut at = start;
         for name in path.split('/') {
+            trace.push(at);
             if !self.is_dir(at) {
                 return Err(Cause::NotADirectory);
             }
-            trace.push(at);
             let next = match name {
                 "" | "." => at,
                 // Above the directories around the trees nothing is ever looked for.
