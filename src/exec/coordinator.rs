@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 
 use crate::error::{MoveError, Quoted};
-use crate::item::{Batch, Item, Outcome, Place, Settled};
+use crate::item::{Batch, Gathered, Item, Outcome, Place, Settled};
 use crate::plan::{Planned, Planner};
 use crate::report::{Phase, Reporter, Summary};
 use crate::source::{Candidate, Stream};
@@ -17,7 +17,7 @@ use crate::transfer::{Context, Deferred, Leftovers, PublishedTree, Resumed, Targ
 
 use super::Pace;
 use super::engine::{Engine, Event};
-use super::groups::{Added, Gathered, Groups};
+use super::groups::{Added, Collected, Groups};
 use super::tally::Tally;
 use super::work::{Here, Waiting, work};
 
@@ -51,7 +51,9 @@ pub(crate) struct Coordinator<'a> {
     /// Trees begun and not settled.
     trees_open: usize,
     held: Vec<PublishedTree>,
-    /// More than there are descriptors for: they are to be retired soon.
+    /// Directories that had to be retired before others that share links with them were met.
+    retired_early: usize,
+    /// More than there are descriptors for: they are to be retired, or forgotten, soon.
     too_many_held: bool,
 }
 
@@ -76,6 +78,7 @@ impl<'a> Coordinator<'a> {
             is_staging_tree: false,
             trees_open: 0,
             held: Vec::new(),
+            retired_early: 0,
             too_many_held: false,
         }
     }
@@ -114,11 +117,22 @@ impl<'a> Coordinator<'a> {
             };
         }
         self.context.counters.listing_done();
+        self.settle_all(Gathered::All)
+    }
+
+    /// Waits until everything before is settled, hard-link groups and directories that wait for each other included.
+    fn settle_all(&mut self, gathered: Gathered) -> anyhow::Result<()> {
         self.drain()?;
         // Names that share a file with what is in trees find it there now.
-        while let Some(gathered) = self.groups.take(self.permits) {
-            self.begin_group(gathered)?;
+        while let Some(collected) = self.groups.take(self.permits, gathered) {
+            self.begin_group(collected)?;
             self.drain()?;
+        }
+        if gathered == Gathered::SoFar && !self.held.is_empty() {
+            self.context.links.outlive_sources();
+            self.retired_early += self.held.len();
+            self.too_many_held |= self.retired_early >= self.context.open_dirs;
+            self.retire_some()?;
         }
         self.retire_held()
     }
@@ -139,15 +153,15 @@ impl<'a> Coordinator<'a> {
         self.context.counters.known(1);
         let mut planned = self.planner.plan(candidate);
         if let Planned::Wait(candidate) = planned {
-            self.drain()?;
+            self.settle_all(Gathered::SoFar)?;
             planned = self.planner.plan_settled(candidate);
         }
         match planned {
             Planned::Item { source, item } => self.add(source, item, is_only),
             Planned::Alone { source, item } => {
-                self.drain()?;
+                self.settle_all(Gathered::SoFar)?;
                 self.add(source, item, is_only)?;
-                self.drain()
+                self.settle_all(Gathered::SoFar)
             }
             Planned::MovedBefore { order } => {
                 self.tally.finish(order, Outcome::MovedBefore, None, Vec::new());
@@ -294,7 +308,7 @@ impl<'a> Coordinator<'a> {
                             match self.groups.add(file, links, &source, target, item) {
                                 Added::Collected => {}
                                 // Its members had permits until now, or just a moment ago.
-                                Added::Complete(gathered) => self.begin_group(gathered)?,
+                                Added::Complete(collected) => self.begin_group(collected)?,
                                 // It will have gone with the first.
                                 Added::Repeated(item, error) => self.tally.refuse(item.order, error),
                             }
@@ -325,11 +339,11 @@ impl<'a> Coordinator<'a> {
     }
 
     /// Hands over groups of links.
-    fn begin_group(&mut self, gathered: Gathered) -> anyhow::Result<()> {
-        for (item, error) in gathered.lost {
+    fn begin_group(&mut self, collected: Collected) -> anyhow::Result<()> {
+        for (item, error) in collected.lost {
             self.tally.refuse(item.order, error);
         }
-        if let Some(batch) = gathered.batch {
+        if let Some(batch) = collected.batch {
             self.in_flight += batch.items.len();
             self.engine()?.0.batch(batch);
         }
@@ -342,6 +356,7 @@ impl<'a> Coordinator<'a> {
         if std::mem::take(&mut self.too_many_held) {
             self.tally.warn("too many directories share hard links: some of these links become copies");
             self.context.links.clear();
+            self.retired_early = 0;
             self.retire_held()?;
         }
         Ok(())

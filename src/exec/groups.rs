@@ -10,7 +10,7 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use crate::error::MoveError;
-use crate::item::{Batch, Item, Place};
+use crate::item::{Batch, Gathered, Item, Place};
 use crate::sys::{Dir, FileId};
 use crate::transfer::Target;
 
@@ -42,14 +42,14 @@ pub(super) enum Added {
     /// It waits for the others.
     Collected,
     /// They are all there.
-    Complete(Gathered),
+    Complete(Collected),
     /// This very name was there already: the same source, named twice.
     Repeated(Item, Box<MoveError>),
 }
 
 /// Groups that are to be moved together, and members whose directory is not what it was.
 #[derive(Debug, Default)]
-pub(super) struct Gathered {
+pub(super) struct Collected {
     pub(super) batch: Option<Batch<Target>>,
     pub(super) lost: Vec<(Item, Box<MoveError>)>,
 }
@@ -68,13 +68,13 @@ impl Groups {
             return Added::Collected;
         }
         match self.0.remove(&file) {
-            Some(group) => Added::Complete(group.gather()),
+            Some(group) => Added::Complete(group.gather(Gathered::All)),
             None => Added::Collected,
         }
     }
 
-    /// Some of what is left, each group whole: about `most` names. None at the end.
-    pub(super) fn take(&mut self, most: usize) -> Option<Gathered> {
+    /// Some of what was collected, each group whole as far as it goes: about `most` names. None if nothing is left.
+    pub(super) fn take(&mut self, most: usize, gathered: Gathered) -> Option<Collected> {
         let first = *self.0.keys().next()?;
         let mut taken = self.0.remove(&first)?;
         while taken.members.len() < most.min(BATCH)
@@ -83,16 +83,16 @@ impl Groups {
         {
             taken.members.extend(group.members);
         }
-        Some(taken.gather())
+        Some(taken.gather(gathered))
     }
 }
 
 impl Group {
     /// Opens the members' directories again.
-    fn gather(self) -> Gathered {
+    fn gather(self, links: Gathered) -> Collected {
         let Self { target, members } = self;
         let mut places: HashMap<FileId, Arc<Place>> = HashMap::new();
-        let mut gathered = Gathered::default();
+        let mut collected = Collected::default();
         let mut items = Vec::with_capacity(members.len());
         for Member { parent, prefix, item } in members {
             let place = match places.get(&parent) {
@@ -102,18 +102,18 @@ impl Group {
             match place {
                 Ok(place) => {
                     places.insert(parent, Arc::clone(&place));
-                    items.push(Item { place: Some(place), gathered: true, ..item });
+                    items.push(Item { place: Some(place), links, ..item });
                 }
                 Err(source) => {
                     let path = crate::item::path_from([&*prefix, &*item.name].concat());
-                    gathered.lost.push((item, Box::new(MoveError::Stat { path, source })));
+                    collected.lost.push((item, Box::new(MoveError::Stat { path, source })));
                 }
             }
         }
         if let Some(source) = items.first().and_then(|item| item.place.clone()) {
-            gathered.batch = Some(Batch { source, target, items });
+            collected.batch = Some(Batch { source, target, items });
         }
-        gathered
+        collected
     }
 }
 

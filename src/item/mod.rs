@@ -29,11 +29,22 @@ pub(crate) struct Item {
     pub(crate) rival: bool,
     /// The source directory, where it is not that of the batch (members of a hard-link group).
     pub(crate) place: Option<Arc<Place>>,
-    /// The members of its hard-link group that can be had are in this batch.
-    pub(crate) gathered: bool,
+    /// Where the other names of its file are, if it has any.
+    pub(crate) links: Gathered,
     /// Its place among the operands, from 0: their messages come in the order in which they were given. None
     /// for what was found by a pattern or stood in a list.
     pub(crate) order: Option<u64>,
+}
+
+/// Where the members of a hard-link group are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gathered {
+    /// Nobody has looked for them.
+    No,
+    /// In this batch, those that were met; others may follow.
+    SoFar,
+    /// In this batch, all that there will be.
+    All,
 }
 
 impl Item {

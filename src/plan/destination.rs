@@ -76,25 +76,18 @@ pub(crate) fn resolve_destination(path: &[u8], kind: DestinationKind, only: Opti
     let refuse = |error| MoveError::Move { from: path_from(source.to_vec()), to: shown(), source: error };
     let (name, only_directory) = strip_slashes(path);
     // "new/" can only become a directory.
-    if only_directory && exists(path) {
+    if only_directory && look(path).is_ok_and(|stat| !stat.is_dir()) {
         return Err(Box::new(MoveError::Stat { path: shown(), source: Errno::NOTDIR }));
     }
-    if only_directory && !is_directory(source) {
-        return Err(Box::new(refuse(if exists(source) { Errno::NOTDIR } else { return missing(source) })));
+    let missing = |source_error| MoveError::Stat { path: path_from(source.to_vec()), source: source_error };
+    if only_directory && !look(source).map_err(missing)?.is_dir() {
+        return Err(Box::new(refuse(Errno::NOTDIR)));
     }
-    rename_to(name).map_err(|error| {
-        if error == Errno::NOTDIR {
-            Box::new(MoveError::Stat { path: shown(), source: error })
-        } else if exists(source) {
-            Box::new(refuse(error))
-        } else {
-            Box::new(MoveError::Stat { path: path_from(source.to_vec()), source: Errno::NOENT })
-        }
+    rename_to(name).map_err(|error| match (error, look(source)) {
+        (Errno::NOTDIR, _) => Box::new(MoveError::Stat { path: shown(), source: error }),
+        (_, Ok(_)) => Box::new(refuse(error)),
+        (_, Err(error)) => Box::new(missing(error)),
     })?
-}
-
-fn missing(source: &[u8]) -> Result<Destination> {
-    Err(Box::new(MoveError::Stat { path: path_from(source.to_vec()), source: Errno::NOENT }))
 }
 
 /// Opens what must be a directory; an empty path is none.
@@ -139,16 +132,9 @@ fn finish_rename(path: &[u8], source: &[u8]) -> Result<Option<(Destination, bool
     Ok(Some((destination, is_given)))
 }
 
-fn look(path: &[u8]) -> Option<Stat> {
+/// What has this name, whatever slashes it is written with. A symlink is not followed.
+fn look(path: &[u8]) -> std::result::Result<Stat, Errno> {
     let (path, _) = strip_slashes(path);
     let (parent, name) = split(path);
-    Stat::at(&Dir::open_named(parent).ok()?, name).ok()
-}
-
-fn exists(path: &[u8]) -> bool {
-    look(path).is_some()
-}
-
-fn is_directory(path: &[u8]) -> bool {
-    look(path).is_some_and(|stat| stat.is_dir())
+    Stat::at(&Dir::open_named(parent)?, name)
 }

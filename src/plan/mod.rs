@@ -16,7 +16,7 @@ use rustix::io::Errno;
 pub(crate) use destination::{Destination, DestinationKind, resolve_destination};
 
 use crate::error::MoveError;
-use crate::item::{Item, Place, path_from};
+use crate::item::{Gathered, Item, Place, path_from};
 use crate::source::{Candidate, Hint, Origin};
 use crate::sys::{FileKind, Stat};
 use crate::transfer::{Leftovers, Target};
@@ -124,7 +124,7 @@ impl Planner {
             },
             rival: standing == Standing::Rival,
             place: None,
-            gathered: false,
+            links: Gathered::No,
             order,
         };
         self.places.note_source(path);

@@ -1,7 +1,7 @@
 //! A directory that is held open, and what can be made in it besides regular files.
 
 use std::ffi::OsStr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
 use rustix::fs::{CWD, FileType, FlockOperation, Mode, OFlags, ResolveFlags};
@@ -60,9 +60,7 @@ impl Dir {
 
     /// Where the directory is now, from the root: for the eyes of a later run, which checks what it finds there.
     pub(crate) fn absolute_path(&self) -> Vec<u8> {
-        use std::os::fd::AsRawFd;
-        let link = format!("/proc/self/fd/{}", self.fd.as_raw_fd());
-        rustix::fs::readlink(link, Vec::new()).map(std::ffi::CString::into_bytes).unwrap_or_default()
+        absolute_path(&self.fd)
     }
 
     /// A readable descriptor of this directory, for listing, locking and syncing.
@@ -108,6 +106,18 @@ pub(crate) fn create_private_dir(dir: &Dir, name: &[u8]) -> Result<(), Errno> {
 /// Makes the symlink `name` with the content `content`.
 pub(crate) fn create_symlink(content: &[u8], dir: &Dir, name: &[u8]) -> Result<(), Errno> {
     rustix::fs::symlinkat(content, dir.fd(), name)
+}
+
+/// What the symlink `name` leads to, and where that is, from the root (empty if that cannot be told). Nothing is opened
+/// for reading: an `O_PATH` descriptor has no effect on a FIFO or a device.
+pub(crate) fn follow(dir: &Dir, name: &[u8]) -> Result<(Stat, Vec<u8>), Errno> {
+    let file = rustix::fs::openat(dir.fd(), name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    Ok((Stat::of(&file)?, absolute_path(&file)))
+}
+
+fn absolute_path(fd: &OwnedFd) -> Vec<u8> {
+    let link = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    rustix::fs::readlink(link, Vec::new()).map(std::ffi::CString::into_bytes).unwrap_or_default()
 }
 
 /// What the symlink `name` holds.

@@ -19,7 +19,7 @@ pub(crate) use barrier::{Barrier, Durable, sync_removals};
 pub(crate) use content::{
     Transferred, append_all, clone_whole, copy_range, next_extent, read_at, seek_to, send, set_size, write_all_at,
 };
-pub(crate) use dir::{Dir, create_private_dir, create_special, create_symlink, lock, lock_and_wait, read_link};
+pub(crate) use dir::{Dir, create_private_dir, create_special, create_symlink, follow, lock, lock_and_wait, read_link};
 pub(crate) use kind::FileKind;
 pub(crate) use limits::{
     clear_umask, clock_offset, descriptor_limit, effective_user, file_system_time, has_proc, run_token,

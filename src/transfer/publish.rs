@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
-use crate::item::{Outcome, Place, Settled, Verdict};
+use crate::item::{Gathered, Outcome, Place, Settled, Verdict};
 use crate::sys::{Durable, rename_replacing, unlink};
 
 use super::staged::{Stage, Staged, StagedItem, withdraw};
@@ -95,6 +95,9 @@ fn publish_one(
         }
     }
     target.note_published(one.item.target_name());
+    if one.item.links == Gathered::SoFar {
+        context.links.note_single(one.stat.id, target, one.item.target_name());
+    }
     Ok(None)
 }
 
@@ -121,7 +124,7 @@ fn replace(target: &Target, copying: &Copying, items: &[StagedItem], index: usiz
         _ => return Err(cannot_publish(target, one, Errno::NOENT)),
     };
     let replaced = rename_replacing(stage_dir, staged, &target.place.dir, one.item.target_name());
-    if one.stat.links > 1 && replaced.is_ok() {
+    if matches!(one.stage, Stage::Named(_, None) | Stage::Link(_)) && replaced.is_ok() {
         // Had the target become another link of what is staged, rename(2) would have said yes, and done nothing.
         unlink(stage_dir, staged).ok();
     }

@@ -77,6 +77,10 @@ fn rename_over(context: &Context, from: &Place, target: &Target, item: &Item, na
         Ok(stat) => stat,
         Err(source) => return Err(Box::new(MoveError::Stat { path: from.path_of(item), source })),
     };
+    // The kernel looks at the target first: that there is one says nothing of the source.
+    if item.only_directory && !stat.is_dir() {
+        return Err(Box::new(not_a_directory(from.path_of(item), target.path(item), &stat)));
+    }
     match target.judge(context, from, item, &stat)? {
         Verdict::Skip => return Ok(Attempt::Settled(Outcome::Skipped)),
         Verdict::Replace | Verdict::Refuse(_) => {}

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
-use crate::item::{Batch, Item, Outcome, Place, Policy, Settled};
+use crate::item::{Batch, Gathered, Item, Outcome, Place, Policy, Settled};
 use crate::sys::{Durability, FileId, FileKind, Stat, create_named, create_unnamed, open_regular};
 
 use super::content::{ContentError, copy_content};
@@ -84,7 +84,7 @@ pub(crate) fn stage_batch(context: &Context, batch: Batch<Target>) -> Part {
     let mut staged: Vec<StagedItem> = Vec::with_capacity(items.len());
     let mut bytes = 0;
     // Links to one file must be staged together, however large it is.
-    let most = if items.iter().any(|item| item.gathered) { u64::MAX } else { PART_BYTES };
+    let most = if items.iter().any(|item| item.links != Gathered::No) { u64::MAX } else { PART_BYTES };
     let mut items = items.into_iter();
     while bytes < most
         && let Some(item) = items.next()
@@ -252,15 +252,18 @@ impl Stager<'_> {
         warnings: &mut Warnings,
     ) -> Result<Option<Done>> {
         if stat.links > 1 {
-            if !item.gathered {
+            if item.links == Gathered::No {
                 return Ok(Some(Done::Linked(stat.id, stat.links)));
             }
             if let Some(index) = earlier.iter().position(|other| other.stat.id == stat.id) {
                 return self.link(item, stat, index, earlier).map(Some);
             }
-            // A tree of this run may hold the file already.
+        }
+        if self.context.links.may_know(stat) {
+            // A tree of this run may hold the file already, or another name of it has gone before.
             let name = self.copying.stage_dir.fresh_name('s');
-            match self.context.links.link(stat, self.copying.stage_dir.dir(), &name) {
+            let source = (&self.from.dir, &*item.name, stat);
+            match self.context.links.link(source, self.copying.stage_dir.dir(), &name) {
                 Ok(()) => return Ok(Some(Done::link(item, stat, Stage::Named(name, None)))),
                 Err(Errno::NOENT) => {}
                 Err(error) => warnings.lost_link(self.copying, &self.target.path(item), error),

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
 use crate::item::{Item, Place, Policy, Refusal, Verdict, resolve};
-use crate::sys::{Barrier, FileId, Stat, folds_case, has_local_clock};
+use crate::sys::{Barrier, Dir, FileId, FileKind, Stat, folds_case, follow, has_local_clock};
 
 use super::Context;
 use super::spent::Spent;
@@ -23,6 +23,7 @@ pub(crate) struct Target {
     /// What this run published here; kept only where names fold.
     published: Mutex<HashSet<FileId>>,
     copying: OnceLock<std::result::Result<Copying, Errno>>,
+    shared: OnceLock<Arc<Dir>>,
 }
 
 /// What is needed, and what has been learnt, once something is copied into a target directory.
@@ -67,7 +68,13 @@ impl Route {
 
 impl Target {
     pub(crate) fn new(place: Place) -> Self {
-        Self { place, folds_case: OnceLock::new(), published: Mutex::default(), copying: OnceLock::new() }
+        Self {
+            place,
+            folds_case: OnceLock::new(),
+            published: Mutex::default(),
+            copying: OnceLock::new(),
+            shared: OnceLock::new(),
+        }
     }
 
     /// Whether two names can be one here.
@@ -97,6 +104,15 @@ impl Target {
             })
         });
         made.as_ref().map_err(|&error| error)
+    }
+
+    /// The directory, for whoever needs to keep it open.
+    pub(crate) fn shared_dir(&self) -> std::result::Result<Arc<Dir>, Errno> {
+        if let Some(dir) = self.shared.get() {
+            return Ok(Arc::clone(dir));
+        }
+        let dir = Arc::new(self.place.dir.try_clone()?);
+        Ok(Arc::clone(self.shared.get_or_init(|| dir)))
     }
 
     /// Removes the stage directory, if one was made.
@@ -138,6 +154,25 @@ impl Target {
         item.rival && !(has_local_clock(&self.place.dir) && context.predates_run(existing.ctime))
     }
 
+    /// Whether the source is a symlink, and the target what it leads to: the symlink in its place would lead to itself,
+    /// and the content would be lost. Another name of the target's may keep the content, as long as the symlink leads
+    /// there by that one.
+    fn is_referent(&self, from: &Place, item: &Item, source: &Stat, existing: &Stat) -> bool {
+        if source.kind != FileKind::Symlink || existing.kind == FileKind::Symlink {
+            return false;
+        }
+        let Ok((referent, path)) = follow(&from.dir, &item.name) else { return false };
+        let is_elsewhere = || {
+            let mut here = self.place.dir.absolute_path();
+            if !here.ends_with(b"/") {
+                here.push(b'/');
+            }
+            here.extend_from_slice(item.target_name());
+            !path.is_empty() && path != here
+        };
+        referent.id == existing.id && (existing.links == 1 || !is_elsewhere())
+    }
+
     /// Decides about a target that exists.
     ///
     /// # Errors
@@ -153,6 +188,9 @@ impl Target {
             Err(Errno::NOENT) => return Ok(Verdict::Replace),
             Err(source) => return Err(Box::new(MoveError::Stat { path: self.path(item), source })),
         };
+        if self.is_referent(from, item, source, &existing) {
+            return Err(Box::new(MoveError::SameFile { from: from.path_of(item), to: self.path(item) }));
+        }
         let verdict = resolve(context.policy, source, &existing, self.is_just_created(context, item, &existing));
         let Verdict::Refuse(refusal) = verdict else { return Ok(verdict) };
         let (from, to) = (from.path_of(item), self.path(item));

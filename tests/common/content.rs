@@ -41,6 +41,20 @@ impl fmt::Display for Content {
 }
 
 impl Content {
+    /// What a file with these bytes, none of whose pages are zeros, has for content.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        if bytes.len() as u64 <= PAGE {
+            return Self::Whole(bytes.to_vec());
+        }
+        let mut hasher = DefaultHasher::new();
+        for (number, page) in bytes.chunks(ZEROS.len()).enumerate() {
+            hasher.write_u64(number as u64 * PAGE);
+            hasher.write(page);
+        }
+        Self::Digest(hasher.finish())
+    }
+
     /// Reads a file of `size` bytes: its content, and the extents of its data. `buffer` is only there to be
     /// used again.
     pub(super) fn read(

@@ -237,14 +237,11 @@ impl<'a> Walk<'a> {
         }
         if stat.links > 1 {
             self.note_linked(&stat);
-            if tree.context.links.claim(stat.id) == Claim::LinkLater {
-                tree.late.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((
-                    id,
-                    entry.name.clone(),
-                    stat,
-                ));
-                return Ok(None);
-            }
+        }
+        if tree.context.links.claim(&stat) == Claim::LinkLater {
+            let late = (id, entry.name.clone(), stat);
+            tree.late.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(late);
+            return Ok(None);
         }
         if !self.is_staged_before(pair, &entry.name, &stat, known) {
             tree.context.counters.known_bytes(stat.size);

@@ -39,7 +39,7 @@ pub(super) fn link_late(tree: &Tree<'_>) -> Result<()> {
 
 fn link_one(tree: &Tree<'_>, pair: &Pair<'_>, dir: u32, name: &[u8], stat: &Stat) -> Result<()> {
     let (from, to) = tree.paths(dir, name);
-    let mut linked = tree.context.links.link(stat, pair.stage(), name);
+    let mut linked = tree.context.links.link((pair.source(), name, stat), pair.stage(), name);
     if linked == Err(Errno::EXIST) && tree.takes_over {
         // From the run whose stage this was: is it the right link already? Making it anew is sure.
         unlink(pair.stage(), name).map_err(|source| MoveError::Create {
@@ -47,7 +47,7 @@ fn link_one(tree: &Tree<'_>, pair: &Pair<'_>, dir: u32, name: &[u8], stat: &Stat
             path: to.clone(),
             source,
         })?;
-        linked = tree.context.links.link(stat, pair.stage(), name);
+        linked = tree.context.links.link((pair.source(), name, stat), pair.stage(), name);
     }
     match linked {
         Ok(()) => Ok(()),

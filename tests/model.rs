@@ -1,0 +1,220 @@
+//! pmove beside a simple model of what a move means: random trees, random command lines, on one device and across
+//! two. What comes out must be what the model says, to the last link and nanosecond, and in the model's words.
+//!
+//! A hundred cases each, so that it takes seconds; `PROPTEST_CASES=20000 cargo test --test model` looks harder.
+
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+mod common;
+mod moves;
+mod promises;
+
+use std::cell::Cell;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use proptest::test_runner::{TestCaseError, TestRunner};
+use rustix::process::Signal;
+
+use common::run::Output;
+use common::snapshot::Snapshot;
+use moves::command::{Command, Sources};
+use moves::compare::differences;
+use moves::generate::{Case, case, everything};
+use moves::rules::{Listings, Outcome, directories, run};
+use moves::world::{Entry, Kind, ROOT, Roots, Side, World};
+use promises::{Sides, across, back, litter, one_device};
+
+/// Two directories in which one case after the other is made.
+struct Ground {
+    sides: Sides,
+    next: Cell<usize>,
+}
+
+/// One case, made on file systems and in memory.
+struct Made {
+    tops: [PathBuf; 2],
+    roots: Roots,
+    list: PathBuf,
+    world: World,
+    listings: Listings,
+}
+
+impl Ground {
+    fn new(make: fn() -> Sides) -> Self {
+        Self { sides: make(), next: Cell::new(0) }
+    }
+
+    fn make(&self, entries: &[Entry]) -> Made {
+        let number = self.next.replace(self.next.get() + 1);
+        let tops = [&self.sides.from, &self.sides.to].map(|side| side.join(number.to_string()));
+        let list = self.sides.from.join(format!("{number}-list")).join("list");
+        let roots = Roots(tops.clone().map(|top| top.join(ROOT).to_str().unwrap().to_owned()));
+        let (world, trees) = World::build(entries, &roots);
+        fs::create_dir(list.parent().unwrap()).unwrap();
+        for (top, tree) in tops.iter().zip(trees) {
+            fs::create_dir(top).unwrap();
+            tree.build(top);
+        }
+        let listed = |path: PathBuf| -> Vec<String> {
+            fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+        };
+        let listings = directories(&world)
+            .into_iter()
+            .map(|(ino, side, path)| (ino, listed(format!("{}{path}", roots.0[side as usize]).into())))
+            .collect();
+        Made { tops, roots, list, world, listings }
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        for dir in self.tops.iter().map(PathBuf::as_path).chain(self.list.parent()) {
+            // What stays goes with the scratch directory.
+            fs::remove_dir_all(dir).ok();
+        }
+    }
+}
+
+impl Made {
+    fn expect(&self, command: &Command) -> Outcome {
+        run(self.world.clone(), &self.listings, command)
+    }
+
+    fn run(&self, command: &Command) -> Output {
+        command.pmove(&self.roots, &self.list).run()
+    }
+
+    /// What is not as the model says; empty if everything is.
+    fn differences(&self, world: &World) -> String {
+        let mut text = String::new();
+        for (side, top) in [Side::From, Side::To].into_iter().zip(&self.tops) {
+            text += &differences(world, side, &self.roots, top);
+            for path in litter(top) {
+                writeln!(text, "left behind: {}", path.display()).unwrap();
+            }
+        }
+        text
+    }
+
+    /// What was said that should not have been, and the other way round.
+    fn talk(&self, outcome: &Outcome, output: &Output) -> String {
+        // How many slashes there are at the end of a name is not worth a word.
+        let plain = |text: &str| text.replace("//'", "/'");
+        let stderr = plain(&self.roots.take_out(&output.stderr_text()));
+        let mut lines: Vec<&str> = stderr.lines().filter(|line| !is_tally(line)).collect();
+        let mut text = String::new();
+        for ways in &outcome.failures {
+            let said = |line: &&str| ways.iter().any(|way| line.strip_prefix("pmove: ") == Some(&plain(way)));
+            match lines.iter().position(said) {
+                Some(at) => drop(lines.remove(at)),
+                None => writeln!(text, "not said: {ways:?}").unwrap(),
+            }
+        }
+        for line in lines {
+            writeln!(text, "said: {line}").unwrap();
+        }
+        if output.code != Some(outcome.code()) {
+            writeln!(text, "exit status {:?}, not {}", output.code, outcome.code()).unwrap();
+        }
+        text
+    }
+
+    /// Content that is nowhere any more, though nothing can have replaced it.
+    fn lost(&self, command: &Command) -> String {
+        let mut kept: Vec<Vec<u8>> = Vec::new();
+        let mut waiting: Vec<PathBuf> = self.tops.to_vec();
+        while let Some(dir) = waiting.pop() {
+            for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
+                let kind = entry.file_type().unwrap();
+                if kind.is_dir() {
+                    waiting.push(entry.path());
+                } else if kind.is_file() {
+                    kept.push(fs::read(entry.path()).unwrap());
+                }
+            }
+        }
+        let replaced = dest_content(&self.world, command);
+        let lost = self.world.inodes().filter_map(|inode| match &inode.kind {
+            Kind::File(content) if !kept.contains(content) && !replaced.contains(content) => Some(content),
+            _ => None,
+        });
+        lost.map(|content| format!("lost: {}\n", String::from_utf8_lossy(&content[..content.len().min(30)]))).collect()
+    }
+}
+
+/// Whether it is the last line of a run in which something failed: `pmove: 2 moved, 1 failed`.
+fn is_tally(line: &str) -> bool {
+    let number = line.strip_prefix("pmove: ").and_then(|line| line.split_once(" moved, "));
+    number.is_some_and(|(number, _)| number.parse::<u64>().is_ok())
+}
+
+/// The content of files that a source may replace.
+fn dest_content(world: &World, command: &Command) -> Vec<Vec<u8>> {
+    if command.policy.skips() {
+        return Vec::new();
+    }
+    let Ok(dest) = world.resolve(&command.dest.text(), &mut Vec::new()) else { return Vec::new() };
+    let in_it = world.children(dest).into_iter().flatten().map(|(_, &ino)| ino);
+    let content = in_it.chain([dest]).filter_map(|ino| match &world.get(ino).kind {
+        Kind::File(content) => Some(content.clone()),
+        _ => None,
+    });
+    content.collect()
+}
+
+/// Runs `test` on cases of `strategy`, until one fails, and then makes that smaller.
+fn for_all<T: std::fmt::Debug>(few: u32, strategy: impl Strategy<Value = T>, test: impl Fn(T) -> Result<(), String>) {
+    let asked = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
+    let config = ProptestConfig {
+        cases: asked.unwrap_or(few),
+        failure_persistence: None,
+        max_shrink_iters: 3000,
+        ..ProptestConfig::default()
+    };
+    let result = TestRunner::new(config).run(&strategy, |value| test(value).map_err(TestCaseError::fail));
+    if let Err(error) = result {
+        panic!("{error}");
+    }
+}
+
+/// Runs one case and compares.
+fn check(ground: &Ground, Case { entries, command }: &Case) -> Result<(), String> {
+    let made = ground.make(entries);
+    let outcome = made.expect(command);
+    if outcome.goes_by_time {
+        thread::sleep(Duration::from_millis(12));
+    }
+    let output = made.run(command);
+    let wrong = if outcome.vague.is_some() {
+        // Which of two ways it takes is open, but nothing is lost and nothing is left behind on any.
+        let litter: String =
+            made.tops.iter().flat_map(|top| litter(top)).map(|path| path.display().to_string()).collect();
+        litter + &made.lost(command)
+    } else {
+        made.differences(&outcome.world) + &made.talk(&outcome, &output)
+    };
+    if wrong.is_empty() { Ok(()) } else { Err(format!("{wrong}\n{}", made.roots.take_out(&output.dump()))) }
+}
+
+#[test]
+fn p3_p5_p7_p8_on_one_device_it_is_as_the_model_says() {
+    let ground = Ground::new(one_device);
+    for_all(150, case(), |case| check(&ground, &case));
+}
+
+#[test]
+fn p3_p5_p7_p8_across_devices_it_is_as_the_model_says() {
+    let ground = Ground::new(across);
+    for_all(150, case(), |case| check(&ground, &case));
+}
+
+#[test]
+fn p3_p5_p7_p8_back_across_devices_it_is_as_the_model_says() {
+    let ground = Ground::new(back);
+    for_all(150, case(), |case| check(&ground, &case));
+}

@@ -1,0 +1,547 @@
+//! What a move means: one source after the other, by MV.md's rules.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::command::{Command, DestKind, Sources, Word};
+use super::expand::Alternative;
+use super::world::{Cause, Ino, Kind, Side, World};
+
+/// The names in each directory, in the order in which the file system lists them.
+pub type Listings = HashMap<Ino, Vec<String>>;
+
+/// What comes of a run.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    pub world: World,
+    /// What is said of each failure; each in one of these ways.
+    pub failures: Vec<Vec<String>>,
+    /// None if all of this is to be expected; else why the order in which things happen is not laid down.
+    pub vague: Option<&'static str>,
+    /// A target that an earlier source might have made was there before: that shows by its time, which must be older
+    /// than the run by more than a clock's tick.
+    pub goes_by_time: bool,
+}
+
+impl Outcome {
+    pub fn code(&self) -> i32 {
+        i32::from(!self.failures.is_empty())
+    }
+}
+
+/// Where a source comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    Operand,
+    List,
+    Pattern,
+}
+
+/// One source.
+#[derive(Clone, Debug)]
+struct Candidate {
+    path: String,
+    origin: Origin,
+    /// Which of the things that were looked for it was found by.
+    task: usize,
+}
+
+/// A directory, a name in it, and what has that name.
+type Found<'a> = (Ino, &'a str, Ino);
+
+/// What is known of DEST.
+struct Dest {
+    dir: Ino,
+    /// What stands before a name there.
+    prefix: String,
+    new_name: Option<String>,
+}
+
+/// Runs a command.
+pub fn run(world: World, listings: &Listings, command: &Command) -> Outcome {
+    let mut run = Run {
+        outcome: Outcome { world, failures: Vec::new(), vague: None, goes_by_time: false },
+        skips: command.policy.skips(),
+        created: BTreeSet::new(),
+        tried: BTreeSet::new(),
+        sources: BTreeSet::new(),
+    };
+    let mut dest_trace = Vec::new();
+    match run.dest(command, &mut dest_trace) {
+        Ok(dest) => {
+            let candidates = run.candidates(command, listings, dest.dir);
+            run.outcome.vague = run.vague(&candidates, &dest_trace, dest.dir);
+            // The stage directory comes and goes.
+            run.outcome.world.touch(dest.dir);
+            for candidate in candidates {
+                match candidate {
+                    Ok(candidate) => run.take(&dest, &candidate),
+                    Err(message) => run.outcome.failures.push(vec![message]),
+                }
+            }
+        }
+        Err(messages) => run.outcome.failures.push(messages),
+    }
+    run.outcome
+}
+
+struct Run {
+    outcome: Outcome,
+    skips: bool,
+    /// Names that this run has made at DEST.
+    created: BTreeSet<String>,
+    /// Names that sources were to get.
+    tried: BTreeSet<String>,
+    /// Paths of sources, plainly written.
+    sources: BTreeSet<String>,
+}
+
+impl Run {
+    fn world(&self) -> &World {
+        &self.outcome.world
+    }
+
+    fn look(&self, path: &str) -> Result<(Ino, Ino, String), Cause> {
+        let (parent, name) = split(path.trim_end_matches('/'));
+        let parent = self.world().resolve(parent, &mut Vec::new())?;
+        if name == "." {
+            return Ok((parent, parent, name.to_owned()));
+        }
+        if !self.world().is_dir(parent) {
+            return Err(Cause::NotADirectory);
+        }
+        let ino = self.world().child(parent, name).ok_or(Cause::Missing)?;
+        Ok((parent, ino, name.to_owned()))
+    }
+
+    /// What DEST means; or what is said of it, and that is the end.
+    fn dest(&self, command: &Command, trace: &mut Vec<Ino>) -> Result<Dest, Vec<String>> {
+        let text = command.dest.text();
+        let only = command.only().filter(|word| !self.is_pattern(command, word)).map(|word| source_text(command, word));
+        if command.kind != DestKind::Name {
+            let found = self.world().resolve(&text, trace);
+            let found =
+                found.and_then(|ino| if self.world().is_dir(ino) { Ok(ino) } else { Err(Cause::NotADirectory) });
+            match found {
+                Ok(dir) => {
+                    let prefix = if text.ends_with('/') { text } else { text + "/" };
+                    return Ok(Dest { dir, prefix, new_name: None });
+                }
+                Err(cause) if command.kind == DestKind::Directory => {
+                    return Err(vec![format!("target directory '{text}': {}", cause.words())]);
+                }
+                Err(cause) if only.is_none() => return Err(vec![format!("target '{text}': {}", cause.words())]),
+                Err(_) => {}
+            }
+        }
+        let source = only.unwrap_or_default();
+        let refused = |cause: Cause| {
+            vec![
+                format!("cannot stat '{text}': {}", cause.words()),
+                format!("cannot stat '{source}': {}", cause.words()),
+                format!("cannot move '{source}' to '{text}': {}", cause.words()),
+            ]
+        };
+        let stripped = text.trim_end_matches('/');
+        let there = self.look(&text);
+        if stripped.len() < text.len() {
+            // "new/" can only be, or become, a directory.
+            if there.as_ref().is_ok_and(|(_, ino, _)| !self.world().is_dir(*ino)) {
+                return Err(refused(Cause::NotADirectory));
+            }
+            let source = self.look(&source).map_err(refused)?;
+            if !self.world().is_dir(source.1) {
+                return Err(refused(Cause::NotADirectory));
+            }
+        }
+        let (parent, name) = split(stripped);
+        let dir = self.world().resolve(parent, trace);
+        let dir = dir.and_then(|dir| if self.world().is_dir(dir) { Ok(dir) } else { Err(Cause::NotADirectory) });
+        match dir {
+            Ok(dir) => Ok(Dest { dir, prefix: parent.to_owned(), new_name: Some(name.to_owned()) }),
+            // Which of the two it is said of is open, if neither can be reached.
+            Err(cause) => {
+                Err(refused(cause).into_iter().chain(self.look(&source).err().into_iter().flat_map(refused)).collect())
+            }
+        }
+    }
+
+    /// Whether an operand is a pattern: it holds a `*`, and nothing has that name.
+    fn is_pattern(&self, command: &Command, word: &Word) -> bool {
+        let Sources::Words { is_literal: false, .. } = command.sources else { return false };
+        let text = source_text(command, word);
+        if !word.text().contains('*') {
+            return false;
+        }
+        let found = if text.ends_with('/') {
+            self.world().resolve(&text, &mut Vec::new()).map(drop)
+        } else {
+            self.look(&text).map(drop)
+        };
+        matches!(found, Err(Cause::Missing | Cause::NotADirectory))
+    }
+
+    /// The sources in their order; messages where there are none.
+    fn candidates(&mut self, command: &Command, listings: &Listings, dest: Ino) -> Vec<Result<Candidate, String>> {
+        match &command.sources {
+            Sources::List { words, .. } => words
+                .iter()
+                .map(|word| Ok(Candidate { path: source_text(command, word), origin: Origin::List, task: 0 }))
+                .collect(),
+            Sources::Words { operands, patterns, allow_empty, .. } => {
+                let literal_or_pattern = operands.iter().map(|word| {
+                    if self.is_pattern(command, word) {
+                        Given::Pattern(word.text())
+                    } else {
+                        Given::Name(source_text(command, word))
+                    }
+                });
+                let given: Vec<Given> =
+                    literal_or_pattern.chain(patterns.iter().map(|&text| Given::Pattern(text.to_owned()))).collect();
+                let mut finder =
+                    Finder { world: self.world(), listings, dest, base: command.base(), met: BTreeSet::new() };
+                let found = finder.find(&given);
+                let met = std::mem::take(&mut finder.met);
+                let unmet = given.iter().enumerate().filter_map(|(number, given)| match given {
+                    Given::Pattern(text) if !allow_empty && !met.contains(&number) => {
+                        Some(Err(format!("no match for pattern '{text}'")))
+                    }
+                    _ => None,
+                });
+                found.into_iter().chain(unmet).collect()
+            }
+        }
+    }
+
+    /// Whether, and why, it is not laid down what happens first: what one finds, another may have moved.
+    fn vague(&self, candidates: &[Result<Candidate, String>], dest_trace: &[Ino], dest: Ino) -> Option<&'static str> {
+        let mut found: Vec<(&Candidate, Vec<Ino>, Option<Found>)> = Vec::new();
+        for candidate in candidates.iter().flatten() {
+            let mut trace = Vec::new();
+            let (parent, name) = split(candidate.path.trim_end_matches('/'));
+            let parent = self.world().resolve(parent, &mut trace).ok();
+            let place = parent.and_then(|parent| Some((parent, name, self.world().child(parent, name)?)));
+            if place.is_some_and(|(.., ino)| self.world().is_symlink(ino) && dest_trace.contains(&ino)) {
+                return Some("DEST is reached through a source");
+            }
+            found.push((candidate, trace, place));
+        }
+        for (at, (one, trace, place)) in found.iter().enumerate() {
+            // Through DEST, and further on by a name that another source is to get there.
+            let way: Vec<&str> = one.path.split('/').filter(|name| !name.is_empty()).collect();
+            let is_named = |(other, ..): &(&Candidate, _, _)| {
+                way[..way.len() - 1].contains(&split(other.path.trim_end_matches('/')).1)
+            };
+            if trace.contains(&dest)
+                && (found[..at].iter().any(is_named) || at > 0 && trace.iter().any(|&ino| self.world().is_symlink(ino)))
+            {
+                return Some("a source lies in what another becomes");
+            }
+            for (other, other_trace, other_place) in &found[..at] {
+                let meets = place.is_some() && place == other_place;
+                let leads = |trace: &[Ino], place: &Option<Found>| place.is_some_and(|(.., ino)| trace.contains(&ino));
+                if !meets && !leads(trace, other_place) && !leads(other_trace, place) {
+                    continue;
+                }
+                let plain = (plainly(&one.path), plainly(&other.path));
+                let is_seen = plain.0 == plain.1
+                    || plain.0.starts_with(&format!("{}/", plain.1))
+                    || plain.1.starts_with(&format!("{}/", plain.0));
+                if !is_seen {
+                    return Some("a source is reached by two ways");
+                }
+                if one.task != other.task {
+                    return Some("a pattern finds what another source is");
+                }
+            }
+        }
+        None
+    }
+
+    /// Moves one source.
+    fn take(&mut self, dest: &Dest, candidate: &Candidate) {
+        if let Err(messages) = self.try_take(dest, candidate) {
+            self.outcome.failures.push(messages);
+        }
+    }
+
+    fn try_take(&mut self, dest: &Dest, candidate: &Candidate) -> Result<(), Vec<String>> {
+        let path = &candidate.path;
+        let cannot_stat = |cause: Cause| vec![format!("cannot stat '{path}': {}", cause.words())];
+        let stripped = path.trim_end_matches('/');
+        let has_slash = stripped.len() < path.len();
+        if path.is_empty() {
+            return Err(cannot_stat(Cause::Missing));
+        }
+        let (parent_text, name) = split(stripped);
+        let target_name = dest.new_name.as_deref().unwrap_or(name).to_owned();
+        let to = format!("{}{target_name}", dest.prefix);
+        if matches!(name, "." | "..") {
+            return Err(vec![format!("cannot move '{path}' to '{to}': Device or resource busy")]);
+        }
+        let parent = self.world().resolve(parent_text, &mut Vec::new());
+        let parent = match parent {
+            Ok(parent) if self.world().is_dir(parent) => parent,
+            _ if candidate.origin != Origin::Operand && self.has_gone_before(dest, stripped) => return Ok(()),
+            Ok(_) => return Err(cannot_stat(Cause::NotADirectory)),
+            Err(cause) => return Err(cannot_stat(cause)),
+        };
+        self.sources.insert(plainly(stripped));
+        let is_rival = !self.tried.insert(target_name.clone());
+        let ino = self.world().child(parent, name).ok_or_else(|| cannot_stat(Cause::Missing))?;
+        if has_slash && !self.world().is_dir(ino) {
+            let as_link = format!("cannot move '{path}' to '{to}': Not a directory");
+            return Err(if self.world().is_symlink(ino) { vec![as_link] } else { cannot_stat(Cause::NotADirectory) });
+        }
+        if let Some(existing) = self.world().child(dest.dir, &target_name) {
+            if self.skips {
+                return Ok(());
+            }
+            self.outcome.goes_by_time |= is_rival && !self.created.contains(&target_name);
+            self.judge(path, &to, (ino, existing), &target_name)?;
+            self.check_itself(dest, path, &to, ino)?;
+            if self.world().children(existing).is_some_and(|children| !children.is_empty()) {
+                return Err(vec![format!("cannot overwrite '{to}': Directory not empty")]);
+            }
+        } else {
+            self.check_itself(dest, path, &to, ino)?;
+        }
+        self.outcome.world.rename(parent, name, dest.dir, &target_name);
+        self.created.insert(target_name);
+        Ok(())
+    }
+
+    fn check_itself(&self, dest: &Dest, path: &str, to: &str, ino: Ino) -> Result<(), Vec<String>> {
+        if self.world().is_below(dest.dir, ino) {
+            return Err(vec![format!("cannot move '{path}' to a subdirectory of itself, '{to}'")]);
+        }
+        Ok(())
+    }
+
+    /// Whether a target may be replaced.
+    fn judge(&self, path: &str, to: &str, (ino, existing): (Ino, Ino), name: &str) -> Result<(), Vec<String>> {
+        let same = format!("'{path}' and '{to}' are the same file");
+        let just_created = format!("will not overwrite just-created '{to}' with '{path}'");
+        let is_created = self.created.contains(name);
+        if ino == existing || self.is_referent(ino, path, existing, to) {
+            // Across devices the first of two links is another file by then.
+            return Err(if is_created { vec![same, just_created] } else { vec![same] });
+        }
+        if is_created {
+            return Err(vec![just_created]);
+        }
+        match (self.world().is_dir(ino), self.world().is_dir(existing)) {
+            (true, false) => Err(vec![format!("cannot overwrite non-directory '{to}' with directory '{path}'")]),
+            (false, true) => Err(vec![format!("cannot overwrite directory '{to}' with non-directory '{path}'")]),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a symlink would replace the file that it leads to. It may if that file has other names, unless the
+    /// symlink leads to it by this very one.
+    fn is_referent(&self, ino: Ino, path: &str, existing: Ino, to: &str) -> bool {
+        let world = self.world();
+        if !world.is_symlink(ino) || world.is_symlink(existing) {
+            return false;
+        }
+        if world.resolve(path, &mut Vec::new()) != Ok(existing) {
+            return false;
+        }
+        world.links(existing) == 1 || self.name_of(path) == self.name_of(to)
+    }
+
+    /// The directory and the name that a path leads to, symlinks followed.
+    fn name_of(&self, path: &str) -> Option<(Ino, String)> {
+        let mut path = path.to_owned();
+        for _ in 0..40 {
+            let (parent, name) = split(&path);
+            let (parent, name) = (self.world().resolve(parent, &mut Vec::new()).ok()?, name.to_owned());
+            match &self.world().get(self.world().child(parent, &name)?).kind {
+                Kind::Symlink(text) if text.starts_with('{') => path.clone_from(text),
+                Kind::Symlink(text) => path = format!("{}{text}", split(&path).0),
+                _ => return Some((parent, name)),
+            }
+        }
+        None
+    }
+
+    /// Whether a path has gone with a directory that was moved before.
+    fn has_gone_before(&self, dest: &Dest, path: &str) -> bool {
+        let plain = plainly(path);
+        let above = self.sources.iter().filter(|source| plain.starts_with(&format!("{source}/")));
+        let mut places = above.map(|source| {
+            let name = split(source).1;
+            format!("{name}{}", &plain[source.len()..])
+        });
+        places.any(|place| {
+            let mut at = Some(dest.dir);
+            for name in place.split('/') {
+                at = at.and_then(|ino| self.world().child(ino, name));
+            }
+            at.is_some()
+        })
+    }
+}
+
+/// What the user named.
+enum Given {
+    Name(String),
+    Pattern(String),
+}
+
+/// Something to look for: what patterns may find at one place.
+enum Task {
+    Name(String),
+    LookUp(String, Vec<usize>),
+    Walk(String, Vec<(usize, Alternative)>),
+}
+
+/// Looks for what patterns stand for.
+struct Finder<'a> {
+    world: &'a World,
+    listings: &'a Listings,
+    dest: Ino,
+    base: &'static str,
+    /// The numbers of patterns that have a match, or need none.
+    met: BTreeSet<usize>,
+}
+
+impl Finder<'_> {
+    fn find(&mut self, given: &[Given]) -> Vec<Result<Candidate, String>> {
+        let mut found = Vec::new();
+        for (number, task) in self.tasks(given).into_iter().enumerate() {
+            match task {
+                Task::Name(path) => found.push(Ok(Candidate { path, origin: Origin::Operand, task: number })),
+                Task::LookUp(path, patterns) => {
+                    let (parent, name) = split(&path);
+                    let parent = self.world.resolve(parent, &mut Vec::new());
+                    if parent == Err(Cause::Loop) {
+                        self.met.extend(patterns);
+                        found.push(Err(format!("cannot stat '{path}': {}", Cause::Loop.words())));
+                    } else if parent.is_ok_and(|parent| self.world.child(parent, name).is_some()) {
+                        self.met.extend(patterns);
+                        found.push(Ok(Candidate { path, origin: Origin::Pattern, task: number }));
+                    }
+                }
+                Task::Walk(root, wanted) => match self.world.resolve(&root, &mut Vec::new()) {
+                    Ok(dir) if self.world.is_dir(dir) => {
+                        self.walk(number, dir, &root, &mut Vec::new(), &wanted, &mut found);
+                    }
+                    Err(Cause::Loop) => {
+                        self.met.extend(wanted.iter().map(|(number, _)| *number));
+                        found.push(Err(format!("cannot read directory '{root}': {}", Cause::Loop.words())));
+                    }
+                    _ => {}
+                },
+            }
+        }
+        found
+    }
+
+    fn tasks(&self, given: &[Given]) -> Vec<Task> {
+        let mut wanted: Vec<(usize, Option<Alternative>, String)> = Vec::new();
+        for (number, given) in given.iter().enumerate() {
+            match given {
+                Given::Name(name) => wanted.push((number, None, name.clone())),
+                Given::Pattern(text) => wanted.extend(Alternative::all(text).into_iter().map(|one| {
+                    let root =
+                        if one.root.starts_with('{') { one.root.clone() } else { format!("{}{}", self.base, one.root) };
+                    (number, Some(one), root)
+                })),
+            }
+        }
+        let walked: BTreeSet<String> = wanted
+            .iter()
+            .filter(|(_, one, _)| one.as_ref().is_some_and(|one| one.literal().is_none()))
+            .map(|(.., root)| root.clone())
+            .collect();
+        let mut tasks: Vec<Task> = Vec::new();
+        for (number, one, root) in wanted {
+            let Some(one) = one else {
+                tasks.push(Task::Name(root));
+                continue;
+            };
+            let prefix = &root[..root.len() - one.root.len()];
+            let path = one.literal().filter(|_| !walked.contains(&root)).map(|path| format!("{prefix}{path}"));
+            let same = tasks.iter_mut().find(|task| match (task, &path) {
+                (Task::LookUp(other, _), Some(path)) => *other == *path,
+                (Task::Walk(other, _), None) => *other == root,
+                _ => false,
+            });
+            match (same, path) {
+                (Some(Task::LookUp(_, patterns)), _) => patterns.push(number),
+                (Some(Task::Walk(_, wanted)), _) => wanted.push((number, one)),
+                (_, Some(path)) => tasks.push(Task::LookUp(path, vec![number])),
+                (_, None) => tasks.push(Task::Walk(root, vec![(number, one)])),
+            }
+        }
+        tasks
+    }
+
+    fn walk(
+        &mut self,
+        task: usize,
+        dir: Ino,
+        root: &str,
+        names: &mut Vec<String>,
+        wanted: &[(usize, Alternative)],
+        found: &mut Vec<Result<Candidate, String>>,
+    ) {
+        for name in self.listings.get(&dir).map(Vec::as_slice).unwrap_or_default() {
+            let Some(ino) = self.world.child(dir, name) else { continue };
+            // Neither DEST nor what is in it.
+            if ino == self.dest {
+                continue;
+            }
+            names.push(name.clone());
+            let plain: Vec<&str> = names.iter().map(String::as_str).collect();
+            let is_dir = self.world.is_dir(ino);
+            let judged: Vec<(usize, (bool, bool))> =
+                wanted.iter().map(|(number, one)| (*number, one.judge(&plain, is_dir))).collect();
+            if judged.iter().any(|(_, (is_match, _))| *is_match) {
+                self.met.extend(judged.iter().filter(|(_, (hit, inside))| *hit || *inside).map(|(number, _)| *number));
+                if names.len() > 1 || dir != self.dest {
+                    found.push(Ok(Candidate {
+                        path: format!("{root}{}", names.join("/")),
+                        origin: Origin::Pattern,
+                        task,
+                    }));
+                }
+            } else if judged.iter().any(|(_, (_, inside))| *inside) {
+                self.walk(task, ino, root, names, wanted, found);
+            }
+            names.pop();
+        }
+    }
+}
+
+/// A source as it is reached from where the program works.
+fn source_text(command: &Command, word: &Word) -> String {
+    let text = word.text();
+    if word.side.is_some() || text.is_empty() { text } else { format!("{}{text}", command.base()) }
+}
+
+/// A path's directory, with its slash, and its last name.
+fn split(path: &str) -> (&str, &str) {
+    path.split_at(path.rfind('/').map_or(0, |at| at + 1))
+}
+
+/// A path without superfluous slashes and dots.
+fn plainly(path: &str) -> String {
+    path.split('/').filter(|name| !name.is_empty() && *name != ".").collect::<Vec<_>>().join("/")
+}
+
+/// The directories of a world, with their sides and paths below the roots.
+pub fn directories(world: &World) -> Vec<(Ino, Side, String)> {
+    let mut found = Vec::new();
+    let mut waiting: Vec<(Ino, Side, String)> =
+        [Side::From, Side::To].map(|side| (world.root(side), side, String::new())).into();
+    while let Some((ino, side, path)) = waiting.pop() {
+        for (name, &child) in world.children(ino).into_iter().flatten() {
+            if world.is_dir(child) {
+                waiting.push((child, side, format!("{path}/{name}")));
+            }
+        }
+        found.push((ino, side, path));
+    }
+    found
+}
