@@ -1,6 +1,6 @@
 //! What all work of one run shares.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::Duration;
@@ -96,6 +96,9 @@ pub(crate) struct Context {
     max_errors: Option<u64>,
     failures: AtomicU64,
     barriers: Mutex<HashMap<u64, Arc<Barrier>>>,
+    /// Mounts that do not know how to rename without replacing; mostly there are none.
+    flagless: Mutex<HashSet<u64>>,
+    has_flagless: AtomicBool,
 }
 
 impl Context {
@@ -117,6 +120,8 @@ impl Context {
             max_errors: None,
             failures: AtomicU64::new(0),
             barriers: Mutex::default(),
+            flagless: Mutex::default(),
+            has_flagless: AtomicBool::new(false),
         }
     }
 
@@ -129,6 +134,18 @@ impl Context {
     pub(crate) fn barrier(&self, dir: &Dir) -> Arc<Barrier> {
         let mut barriers = self.barriers.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(barriers.entry(dir.id().dev).or_insert_with(|| Arc::new(Barrier::open(dir))))
+    }
+
+    /// Whether the mount that `dir` is on is known not to know how to rename without replacing.
+    pub(crate) fn lacks_noreplace(&self, dir: &Dir) -> bool {
+        self.has_flagless.load(Ordering::Relaxed)
+            && self.flagless.lock().unwrap_or_else(PoisonError::into_inner).contains(&dir.stat().mount)
+    }
+
+    /// Takes note that it does not, so that it is not asked for every file.
+    pub(crate) fn note_lack_of_noreplace(&self, dir: &Dir) {
+        self.flagless.lock().unwrap_or_else(PoisonError::into_inner).insert(dir.stat().mount);
+        self.has_flagless.store(true, Ordering::Relaxed);
     }
 
     /// Whether a file that was last renamed, linked or changed at `ctime` was there before the run, and cannot be

@@ -20,8 +20,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::io::Errno;
 
 use crate::sys::{
-    Barrier, Dir, Durable, Listing, create_private_dir, effective_user, lock, lock_and_wait, remove_inherited_acl,
-    unlink_dir,
+    Barrier, Dir, Durable, Listing, create_private_dir, effective_user, give_mode_held, keeps_owners, lock,
+    lock_and_wait, remove_inherited_acl, unlink_dir,
 };
 
 /// This run's part of the stage directory of one target directory.
@@ -71,8 +71,10 @@ pub(crate) fn remove_base(target: &Dir) {
     unlink_dir(target, &base_name()).ok();
 }
 
+/// Whether nobody else can have put anything into it. (Where a file system shows all directories with one mode, that is
+/// more than the 0700 they were made with.)
 fn is_ours(base: &Dir) -> bool {
-    base.stat().uid == effective_user() && base.stat().mode & 0o077 == 0
+    base.stat().uid == effective_user() && base.stat().mode & 0o022 == 0
 }
 
 /// The directories of ended runs in `base`, each with its lock, which is ours from now on.
@@ -121,12 +123,16 @@ impl StageDir {
     pub(crate) fn open(target: &Dir, token: &str) -> Result<Self, Errno> {
         let mut base_name = base_name();
         for attempt in 0..16 {
-            match create_private_dir(target, &base_name) {
-                Ok(()) | Err(Errno::EXIST) => {}
+            let made = match create_private_dir(target, &base_name) {
+                Ok(()) => true,
+                Err(Errno::EXIST) => false,
                 Err(error) => return Err(error),
-            }
+            };
             let base = match target.open_child(&base_name) {
                 Ok(base) if is_ours(&base) => base,
+                // Owner and mode are what the mount gives to all alike: nothing there is anybody's own. No later run can
+                // know it for ours.
+                Ok(base) if made && !keeps_owners(target) => base,
                 Err(Errno::NOENT) => continue,
                 // Taken by somebody else: a name of our own, which a later run will not find, but safe.
                 _ => {
@@ -134,6 +140,10 @@ impl StageDir {
                     continue;
                 }
             };
+            if base.stat().mode & 0o055 != 0 {
+                // Nobody else is to see what is staged, where modes are kept at all.
+                give_mode_held(&base, 0o700).ok();
+            }
             // Under the base's lock, so that nobody sees our directory before it is locked itself.
             let base_lock = base.readable()?;
             supported(lock_and_wait(&base_lock))?;

@@ -1,5 +1,5 @@
 //! A file system of our own, in memory and served by FUSE, that can be told to behave like the odd ones: network
-//! file systems, FAT, object stores. Goes with `mod common; mod fuse;` in each `tests/*.rs` that uses it.
+//! file systems, FAT, object stores. Goes with `mod common; mod fuse; mod promises;` in each `tests/*.rs` that uses it.
 //!
 //! Every request is served by one of several threads, so a delay of each of them is no queue. Mounting needs root
 //! and `/dev/fuse`, but no library and no helper program.
@@ -7,6 +7,7 @@
 #![allow(dead_code, reason = "every test executable compiles all of this and uses its part")]
 #![allow(unreachable_pub, reason = "`pub` marks what the tests use; an executable exports nothing anyway")]
 
+pub mod odd;
 mod serve;
 mod server;
 mod store;

@@ -52,7 +52,7 @@ fn link_one(tree: &Tree<'_>, pair: &Pair<'_>, dir: u32, name: &[u8], stat: &Stat
     match linked {
         Ok(()) => Ok(()),
         // The first name's tree was given up, or the file system has no more links to give: a copy, then.
-        Err(Errno::NOENT | Errno::MLINK | Errno::PERM | Errno::OPNOTSUPP) => {
+        Err(Errno::NOENT | Errno::MLINK | Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS) => {
             let open = if stat.kind == FileKind::Regular {
                 let file = open_regular(pair.source(), name)
                     .map_err(|source| MoveError::Open { path: from.clone(), source })?;

@@ -5,7 +5,7 @@ use rustix::io::Errno;
 
 use crate::error::MoveError;
 use crate::item::{Outcome, Settled};
-use crate::sys::{Dir, Durable, NoReplace, Stat, effective_user, give_mode, rename_noreplace, unlink, unlink_dir};
+use crate::sys::{Dir, Durable, NoReplace, Stat, effective_user, give_mode, rename_somehow, unlink, unlink_dir};
 use crate::transfer::Context;
 
 use super::journal::{Frame, Header, StagedFile, TreeRecord};
@@ -20,6 +20,8 @@ pub(crate) struct Remains<'a> {
     /// The source's parent directory.
     parent: &'a Dir,
     record: &'a TreeRecord,
+    /// Its name there: the hidden one, unless it cannot be hidden.
+    name: &'a [u8],
 }
 
 /// What was left of a source.
@@ -78,12 +80,18 @@ enum Failure {
 }
 
 fn retire_source(parent: &Dir, record: &TreeRecord, header: &Header) -> Result<(), Failure> {
-    let remains = Remains { parent, record };
+    let mut remains = Remains::of(parent, record);
     match Stat::at(parent, &header.name) {
         Ok(stat) if stat.id == header.source => {
-            match rename_noreplace(parent, &header.name, parent, &header.hidden).map_err(Failure::Remove)? {
-                NoReplace::Renamed => {}
-                NoReplace::Exists => return Err(Failure::Remove(Errno::EXIST)),
+            match rename_somehow(parent, &header.name, parent, &header.hidden) {
+                Ok(NoReplace::Renamed) => {}
+                Ok(NoReplace::Exists) => return Err(Failure::Remove(Errno::EXIST)),
+                // A server that was asked twice.
+                Err(_) if remains.is_hidden() => {}
+                // Directories cannot be renamed here (some FUSE; those of an overlay's lower layer): then it vanishes bit by
+                // bit. It is at its target, whole and durable.
+                Err(Errno::XDEV | Errno::NOSYS | Errno::OPNOTSUPP) => remains.name = &header.name,
+                Err(error) => return Err(Failure::Remove(error)),
             }
         }
         // An ended run has hidden it already; the old name may have been taken again.
@@ -100,7 +108,7 @@ fn retire_source(parent: &Dir, record: &TreeRecord, header: &Header) -> Result<(
 impl<'a> Remains<'a> {
     /// The remains that `record` speaks of, in `parent`.
     pub(crate) fn of(parent: &'a Dir, record: &'a TreeRecord) -> Self {
-        Self { parent, record }
+        Self { parent, record, name: &record.header.hidden }
     }
 
     /// Whether the source is under its hidden name.
@@ -108,11 +116,11 @@ impl<'a> Remains<'a> {
         Stat::at(self.parent, &self.record.header.hidden).is_ok_and(|stat| stat.id == self.record.header.source)
     }
 
-    /// Removes the hidden source, as far as it is what was copied. What is left goes back to its old name, if
+    /// Removes the source, as far as it is what was copied. What is left goes back to its old name, if
     /// that is free.
     pub(crate) fn remove(&self) -> Result<Left, Errno> {
         let Header { name, hidden, source, .. } = &self.record.header;
-        let root = self.parent.open_child(hidden)?;
+        let root = self.parent.open_child(self.name)?;
         if root.id() != *source {
             return Err(Errno::NOENT);
         }
@@ -141,10 +149,12 @@ impl<'a> Remains<'a> {
             remove_dir(&nodes, &root, id).ok();
         }
         drop(root);
-        match unlink_dir(self.parent, hidden) {
+        match unlink_dir(self.parent, self.name) {
             Ok(()) => Ok(Left::Nothing),
+            Err(_) if Stat::at(self.parent, self.name) == Err(Errno::NOENT) => Ok(Left::Nothing),
+            Err(_) if self.name == name => Ok(Left::Something(name.clone())),
             // Something is left in it, or it cannot be removed: in either case it is seen again.
-            Err(_) => match rename_noreplace(self.parent, hidden, self.parent, name) {
+            Err(_) => match rename_somehow(self.parent, hidden, self.parent, name) {
                 Ok(NoReplace::Renamed) => Ok(Left::Something(name.clone())),
                 _ => Ok(Left::Something(hidden.clone())),
             },
@@ -163,7 +173,8 @@ fn remove_files(nodes: &Nodes, root: &Dir, dir: u32, files: &[StagedFile]) -> Re
     open_up(&here)?;
     for file in files {
         if file.stamp.check(&here, &file.name) == Ok(true) {
-            unlink(&here, &file.name)?;
+            // What cannot be removed shows in the end, and does not keep the others.
+            unlink(&here, &file.name).ok();
         }
     }
     Ok(())
