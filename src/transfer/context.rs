@@ -1,6 +1,7 @@
 //! What all work of one run shares.
 
 use std::collections::{HashMap, HashSet};
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::Duration;
@@ -128,6 +129,15 @@ impl Context {
     /// Takes no more work after so many failures.
     pub(crate) fn with_max_errors(self, most: Option<u64>) -> Self {
         Self { max_errors: most, ..self }
+    }
+
+    /// As many workers as were asked for, if there are descriptors for them: each may hold a directory of a tree and its
+    /// stage, its listing, the way to another directory, and a file and its copy, besides what the run holds.
+    pub(crate) fn workers(&self, asked: NonZeroUsize) -> NonZeroUsize {
+        const RUN: usize = 16;
+        const EACH: usize = 8;
+        let most = self.descriptors.saturating_sub(RUN) / EACH;
+        NonZeroUsize::new(most).map_or(NonZeroUsize::MIN, |most| most.min(asked))
     }
 
     /// The barrier of the file system that `dir` is on. One for the whole run, so that an error latches.
