@@ -261,7 +261,7 @@ impl<'a> Coordinator<'a> {
 
     fn engine(&mut self) -> anyhow::Result<&(Engine, Receiver<Event>)> {
         if self.engine.is_none() {
-            self.engine = Some(Engine::start(&self.context, self.pace.jobs)?);
+            self.engine = Some(Engine::start(&self.context, self.context.workers(self.pace.jobs))?);
         }
         self.engine.as_ref().ok_or_else(|| anyhow::anyhow!("no threads"))
     }

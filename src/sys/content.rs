@@ -90,6 +90,16 @@ pub(crate) fn append_all(file: &OwnedFd, mut bytes: &[u8]) -> Result<(), Errno> 
     Ok(())
 }
 
+/// Closes a file that was written to. Network file systems and FUSE servers send what is left only now, and only now say
+/// that the quota is used up.
+pub(crate) fn close(file: OwnedFd) -> Result<(), Errno> {
+    match nix::unistd::close(file) {
+        // Linux has closed it all the same (close(2)).
+        Ok(()) | Err(nix::Error::EINTR) => Ok(()),
+        Err(error) => Err(Errno::from_raw_os_error(error as i32)),
+    }
+}
+
 /// Makes `file` exactly `size` bytes long; what is added is a hole.
 pub(crate) fn set_size(file: &OwnedFd, size: u64) -> Result<(), Errno> {
     rustix::io::retry_on_intr(|| rustix::fs::ftruncate(file, size))

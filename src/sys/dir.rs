@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use rustix::fs::{CWD, FileType, FlockOperation, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
+use super::names::retry_stale;
 use super::{FileId, FileKind, Stat};
 
 /// The flags with which a directory is held: a bare handle, which needs search permission only.
@@ -40,7 +41,8 @@ impl Dir {
 
     /// Opens the directory `name` in this one; a symlink is refused with ENOTDIR.
     pub(crate) fn open_child(&self, name: &[u8]) -> Result<Self, Errno> {
-        Self::held(rustix::fs::openat(&self.fd, name, HOLD | OFlags::NOFOLLOW, Mode::empty())?)
+        let open = || rustix::fs::openat(&self.fd, name, HOLD | OFlags::NOFOLLOW, Mode::empty());
+        Self::held(retry_stale(open)?)
     }
 
     /// Opens the directory that holds this one.

@@ -179,8 +179,8 @@ pub(crate) fn link_owner_and_times(dir: &Dir, name: &[u8], like: &Stat, owner: b
     if owner {
         let (uid, gid) = (Uid::from_raw(like.uid), Gid::from_raw(like.gid));
         match rustix::fs::chownat(dir.fd(), name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW) {
-            // As mv: silently kept by its new owner.
-            Ok(()) | Err(Errno::PERM) => {}
+            // As mv: silently kept by its new owner. EACCES is a server's word for EPERM, since the directory is ours.
+            Ok(()) | Err(Errno::PERM | Errno::ACCESS | Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS) => {}
             Err(error) => return Err(error),
         }
     }

@@ -7,6 +7,7 @@
 mod barrier;
 mod content;
 mod dir;
+mod flagless;
 mod kind;
 mod limits;
 mod listing;
@@ -17,9 +18,11 @@ mod stat;
 
 pub(crate) use barrier::{Barrier, Durable, sync_removals};
 pub(crate) use content::{
-    Transferred, append_all, clone_whole, copy_range, next_extent, read_at, seek_to, send, set_size, write_all_at,
+    Transferred, append_all, clone_whole, close, copy_range, next_extent, read_at, seek_to, send, set_size,
+    write_all_at,
 };
 pub(crate) use dir::{Dir, create_private_dir, create_special, create_symlink, follow, lock, lock_and_wait, read_link};
+pub(crate) use flagless::{Carried, carry, has_arrived, may_lack_flag, rename_somehow, rename_without_flag};
 pub(crate) use kind::FileKind;
 pub(crate) use limits::{
     clear_umask, clock_offset, descriptor_limit, effective_user, file_system_time, has_proc, run_token,
@@ -29,7 +32,7 @@ pub(crate) use metadata::{
     Attributes, copy_attributes, copy_link_attributes, give_mode, give_mode_held, give_owner, give_times,
     link_owner_and_times, remove_inherited_acl, special_mode,
 };
-pub(crate) use mount::{Durability, folds_case, has_local_clock};
+pub(crate) use mount::{Durability, folds_case, has_local_clock, is_remote, keeps_owners};
 pub(crate) use names::{
     NoReplace, create_named, create_unnamed, is_below, link, open_regular, publish_unnamed, rename_noreplace,
     rename_replacing, unlink, unlink_dir,

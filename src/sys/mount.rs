@@ -25,6 +25,21 @@ const BTRFS: u64 = 0x9123_683E;
 const F2FS: u64 = 0xF2F5_2010;
 const TMPFS: u64 = 0x0102_1994;
 const RAMFS: u64 = 0x8584_58F6;
+const NFS: u64 = 0x6969;
+const CIFS: u64 = 0xFF53_4D42;
+const SMB2: u64 = 0xFE53_4D42;
+const FUSE: u64 = 0x6573_5546;
+const NINE_P: u64 = 0x0102_1997;
+const CEPH: u64 = 0x00C3_6400;
+const LUSTRE: u64 = 0x0BD0_0BD0;
+const AFS: u64 = 0x5346_414F;
+const KAFS: u64 = 0x6B41_4653;
+const FAT: u64 = 0x4D44;
+const EXFAT: u64 = 0x2011_BAB0;
+const NTFS: u64 = 0x5346_544E;
+const NTFS3: u64 = 0x7366_746E;
+const VBOX: u64 = 0x786F_4256;
+const VMWARE: u64 = 0xBACB_ACBC;
 
 /// `FS_CASEFOLD_FL` (linux/fs.h).
 const CASEFOLD: u32 = 0x4000_0000;
@@ -43,6 +58,17 @@ pub(crate) fn durability(dir: &Dir) -> Durability {
         // Not knowing costs time, never data.
         _ => Durability::Each,
     }
+}
+
+/// Whether a server does the work, which may be asked twice because its first answer was lost, and which may send content
+/// only when a file is closed.
+pub(crate) fn is_remote(dir: &Dir) -> bool {
+    matches!(magic(dir.fd()), Ok(NFS | CIFS | SMB2 | FUSE | NINE_P | CEPH | LUSTRE | AFS | KAFS | VBOX | VMWARE))
+}
+
+/// Whether each file in `dir` has an owner and a mode of its own. Some file systems show what they were mounted with.
+pub(crate) fn keeps_owners(dir: &Dir) -> bool {
+    !matches!(magic(dir.fd()), Ok(FAT | EXFAT | NTFS | NTFS3 | CIFS | SMB2 | FUSE | NINE_P | VBOX | VMWARE))
 }
 
 /// Whether renaming and linking in `dir` set a file's ctime, by this machine's clock.

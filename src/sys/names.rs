@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
-use super::{Dir, FileKind, Stat};
+use super::Dir;
 
 /// How a rename that must not replace anything ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,62 +18,30 @@ pub(crate) enum NoReplace {
 
 /// Renames without ever replacing: the kernel decides, in the same step.
 ///
-/// Where a file system does not know `RENAME_NOREPLACE` (EINVAL or ENOSYS: NFS, some FUSE), a file is linked
-/// to its new name and unlinked from the old one, which keeps the guarantee; a directory is renamed over an
-/// empty one that we make, which keeps it too (ENOTEMPTY if somebody filled it).
-///
 /// # Errors
 /// EXDEV when the two directories are on different file systems; EINVAL when a directory would end up in
-/// itself; whatever else `renameat2(2)` says.
+/// itself, and ENOSYS, EINVAL or EOPNOTSUPP where the file system does not know `RENAME_NOREPLACE` (NFS, some FUSE);
+/// whatever else `renameat2(2)` says.
 pub(crate) fn rename_noreplace(from: &Dir, name: &[u8], to: &Dir, new: &[u8]) -> Result<NoReplace, Errno> {
-    match rustix::fs::renameat_with(from.fd(), name, to.fd(), new, RenameFlags::NOREPLACE) {
+    match retry_stale(|| rustix::fs::renameat_with(from.fd(), name, to.fd(), new, RenameFlags::NOREPLACE)) {
         Ok(()) => Ok(NoReplace::Renamed),
         Err(Errno::EXIST) => Ok(NoReplace::Exists),
-        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => rename_noreplace_without_flag(from, name, to, new),
         Err(error) => Err(error),
     }
 }
 
-fn rename_noreplace_without_flag(from: &Dir, name: &[u8], to: &Dir, new: &[u8]) -> Result<NoReplace, Errno> {
-    let stat = Stat::at(from, name)?;
-    if stat.kind == FileKind::Directory {
-        if is_below(to, stat.id)? {
-            return Err(Errno::INVAL);
-        }
-        match rustix::fs::mkdirat(to.fd(), new, Mode::from_raw_mode(0o700)) {
-            Ok(()) => {}
-            Err(Errno::EXIST) => return Ok(NoReplace::Exists),
-            Err(error) => return Err(error),
-        }
-        return match rustix::fs::renameat(from.fd(), name, to.fd(), new) {
-            Ok(()) => Ok(NoReplace::Renamed),
-            Err(Errno::NOTEMPTY | Errno::EXIST) => Ok(NoReplace::Exists),
-            Err(error) => {
-                // Ours and empty, or somebody filled it: then it is theirs, and rmdir leaves it alone.
-                unlink_dir(to, new).ok();
-                Err(error)
-            }
-        };
-    }
-    match rustix::fs::linkat(from.fd(), name, to.fd(), new, AtFlags::empty()) {
-        Ok(()) => unlink(from, name).map(|()| NoReplace::Renamed).inspect_err(|_| {
-            // The source could not be let go: take the second name back, so that nothing has changed.
-            unlink(to, new).ok();
-        }),
-        Err(Errno::EXIST) => Ok(NoReplace::Exists),
-        // No hard links either (FAT, some FUSE): a look and then a rename is all that such a file system offers.
-        Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::MLINK) => match Stat::at(to, new) {
-            Ok(_) => Ok(NoReplace::Exists),
-            Err(Errno::NOENT) => rename_replacing(from, name, to, new).map(|()| NoReplace::Renamed),
-            Err(error) => Err(error),
-        },
-        Err(error) => Err(error),
+/// Looks once more where a server has forgotten what it gave out (ESTALE). The kernel asks twice of its own accord; NFS
+/// and ZFS have needed one time more.
+pub(super) fn retry_stale<T>(call: impl Fn() -> Result<T, Errno>) -> Result<T, Errno> {
+    match call() {
+        Err(Errno::STALE) => call(),
+        result => result,
     }
 }
 
 /// Renames, and replaces what may be replaced, in one step.
 pub(crate) fn rename_replacing(from: &Dir, name: &[u8], to: &Dir, new: &[u8]) -> Result<(), Errno> {
-    rustix::fs::renameat(from.fd(), name, to.fd(), new)
+    retry_stale(|| rustix::fs::renameat(from.fd(), name, to.fd(), new))
 }
 
 /// Whether `dir` is the directory `ancestor` or lies below it, as far as `..` tells (bind mounts hide it).
@@ -98,7 +66,7 @@ pub(crate) fn is_below(dir: &Dir, ancestor: super::FileId) -> Result<bool, Errno
 pub(crate) fn open_regular(dir: &Dir, name: &[u8]) -> Result<OwnedFd, Errno> {
     // NONBLOCK and NOCTTY: should a FIFO or a terminal have taken the name since, nothing hangs.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    rustix::fs::openat(dir.fd(), name, flags, Mode::empty())
+    retry_stale(|| rustix::fs::openat(dir.fd(), name, flags, Mode::empty()))
 }
 
 /// Makes a regular file without a name in `dir`. It vanishes unless it is published.

@@ -1,6 +1,7 @@
 //! What all work of one run shares.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::Duration;
@@ -96,6 +97,9 @@ pub(crate) struct Context {
     max_errors: Option<u64>,
     failures: AtomicU64,
     barriers: Mutex<HashMap<u64, Arc<Barrier>>>,
+    /// Mounts that do not know how to rename without replacing; mostly there are none.
+    flagless: Mutex<HashSet<u64>>,
+    has_flagless: AtomicBool,
 }
 
 impl Context {
@@ -117,6 +121,8 @@ impl Context {
             max_errors: None,
             failures: AtomicU64::new(0),
             barriers: Mutex::default(),
+            flagless: Mutex::default(),
+            has_flagless: AtomicBool::new(false),
         }
     }
 
@@ -125,10 +131,31 @@ impl Context {
         Self { max_errors: most, ..self }
     }
 
+    /// As many workers as were asked for, if there are descriptors for them: each may hold a directory of a tree and its
+    /// stage, its listing, the way to another directory, and a file and its copy, besides what the run holds.
+    pub(crate) fn workers(&self, asked: NonZeroUsize) -> NonZeroUsize {
+        const RUN: usize = 16;
+        const EACH: usize = 8;
+        let most = self.descriptors.saturating_sub(RUN) / EACH;
+        NonZeroUsize::new(most).map_or(NonZeroUsize::MIN, |most| most.min(asked))
+    }
+
     /// The barrier of the file system that `dir` is on. One for the whole run, so that an error latches.
     pub(crate) fn barrier(&self, dir: &Dir) -> Arc<Barrier> {
         let mut barriers = self.barriers.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(barriers.entry(dir.id().dev).or_insert_with(|| Arc::new(Barrier::open(dir))))
+    }
+
+    /// Whether the mount that `dir` is on is known not to know how to rename without replacing.
+    pub(crate) fn lacks_noreplace(&self, dir: &Dir) -> bool {
+        self.has_flagless.load(Ordering::Relaxed)
+            && self.flagless.lock().unwrap_or_else(PoisonError::into_inner).contains(&dir.stat().mount)
+    }
+
+    /// Takes note that it does not, so that it is not asked for every file.
+    pub(crate) fn note_lack_of_noreplace(&self, dir: &Dir) {
+        self.flagless.lock().unwrap_or_else(PoisonError::into_inner).insert(dir.stat().mount);
+        self.has_flagless.store(true, Ordering::Relaxed);
     }
 
     /// Whether a file that was last renamed, linked or changed at `ctime` was there before the run, and cannot be

@@ -117,8 +117,9 @@ pub(crate) fn dress(
 fn take_owner(to: &OwnedFd, stat: &Stat) -> std::result::Result<bool, Errno> {
     match give_owner(to, Some(stat.uid), stat.gid) {
         Ok(()) => Ok(true),
-        // Not ours to give away, or a file system without owners: silent, as mv.
-        Err(Errno::PERM | Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS) => {
+        // Not ours to give away (of an open file, EACCES is a server's word for that), or a file system without owners:
+        // silent, as mv.
+        Err(Errno::PERM | Errno::ACCESS | Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS) => {
             Ok(give_owner(to, None, stat.gid).is_ok() && stat.uid == effective_user())
         }
         Err(error) => Err(error),

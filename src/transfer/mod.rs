@@ -10,10 +10,12 @@
 //!
 //! A [`Durable`](crate::sys::Durable) can only come from a barrier in `sys`.
 
+mod carried;
 mod compare;
 mod content;
 mod context;
 mod dress;
+mod flagless;
 mod publish;
 mod record;
 mod rename;

@@ -6,7 +6,7 @@ use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
 use crate::item::{Gathered, Outcome, Place, Settled, Verdict};
-use crate::sys::{Durable, rename_replacing, unlink};
+use crate::sys::{Durable, has_arrived, rename_replacing, unlink};
 
 use super::staged::{Stage, Staged, StagedItem, withdraw};
 use super::stamp::Stamp;
@@ -69,7 +69,7 @@ fn publish_one(
 ) -> Result<Option<Outcome>> {
     let one = &items[index];
     let from = one.item.place.as_deref().unwrap_or(source);
-    match Staged::publish_one(target, copying, items, index) {
+    match Staged::publish_one(context, target, copying, items, index) {
         Ok(true) => {}
         Ok(false) => match target.judge(context, from, &one.item, &one.stat) {
             Ok(Verdict::Skip) => {
@@ -124,6 +124,9 @@ fn replace(target: &Target, copying: &Copying, items: &[StagedItem], index: usiz
         _ => return Err(cannot_publish(target, one, Errno::NOENT)),
     };
     let replaced = rename_replacing(stage_dir, staged, &target.place.dir, one.item.target_name());
+    let arrived =
+        |id| has_arrived(stage_dir, staged, &target.place.dir, one.item.target_name(), id).then_some(()).ok_or(());
+    let replaced = replaced.or_else(|error| one.staged_id.map_or(Err(()), arrived).map_err(|()| error));
     if matches!(one.stage, Stage::Named(_, None) | Stage::Link(_)) && replaced.is_ok() {
         // Had the target become another link of what is staged, rename(2) would have said yes, and done nothing.
         unlink(stage_dir, staged).ok();

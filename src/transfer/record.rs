@@ -8,7 +8,8 @@ use rustix::io::Errno;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::sys::{Dir, FileId, FileKind, append_all, create_named, open_regular, read_at, unlink};
+use crate::item::{Item, Place};
+use crate::sys::{Dir, FileId, FileKind, Stat, append_all, create_named, open_regular, read_at, unlink};
 
 use super::stamp::Stamp;
 
@@ -29,6 +30,16 @@ pub(crate) struct Intent {
     /// The target's name, where it is another.
     pub(crate) new_name: Option<Vec<u8>>,
     pub(crate) stamp: Stamp,
+    pub(crate) way: Way,
+}
+
+/// How a source is to get to its target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Way {
+    /// Its copy is published.
+    Copied,
+    /// In two steps that stand in for a rename: the source itself gets its new name, then loses its old one.
+    Carried,
 }
 
 impl Intent {
@@ -75,6 +86,26 @@ pub(crate) fn identity_now(id: FileId, path: &[u8]) -> FileId {
 }
 
 impl Record {
+    /// The record of items with what their sources are. `source` is the directory of those that have no other.
+    pub(crate) fn of<'a>(source: &Place, way: Way, items: impl Iterator<Item = (&'a Item, &'a Stat)>) -> Self {
+        let mut parents = vec![(source.dir.id(), source.dir.absolute_path())];
+        let mut entries = Vec::new();
+        for (item, stat) in items {
+            let place = item.place.as_deref().unwrap_or(source);
+            if parents.iter().all(|(id, _)| *id != place.dir.id()) {
+                parents.push((place.dir.id(), place.dir.absolute_path()));
+            }
+            entries.push(Intent {
+                parent: place.dir.id(),
+                name: item.name.to_vec(),
+                new_name: item.new_name.as_deref().map(<[u8]>::to_vec),
+                stamp: Stamp::of(stat),
+                way,
+            });
+        }
+        Self { parents, entries }
+    }
+
     /// Writes the record under `name`, for the barrier that follows.
     pub(crate) fn write(&self, dir: &Dir, name: &[u8]) -> Result<std::os::fd::OwnedFd, Errno> {
         let mut bytes = Vec::new();
@@ -109,7 +140,7 @@ impl Record {
 
 /// The whole of a file in a stage directory.
 fn read_all(dir: &Dir, name: &[u8]) -> Result<Vec<u8>, Errno> {
-    if crate::sys::Stat::at(dir, name)?.kind != FileKind::Regular {
+    if Stat::at(dir, name)?.kind != FileKind::Regular {
         return Ok(Vec::new());
     }
     let file = open_regular(dir, name)?;
@@ -132,8 +163,13 @@ mod tests {
     fn record(names: &[Vec<u8>]) -> Record {
         let time = Time { sec: 1, nsec: 2 };
         let stamp = Stamp { ino: 7, kind: FileKind::Regular, size: 9, mtime: time, ctime: time, links: 1 };
-        let intent =
-            |name: &Vec<u8>| Intent { parent: FileId { dev: 1, ino: 2 }, name: name.clone(), new_name: None, stamp };
+        let intent = |name: &Vec<u8>| Intent {
+            parent: FileId { dev: 1, ino: 2 },
+            name: name.clone(),
+            new_name: None,
+            stamp,
+            way: Way::Copied,
+        };
         Record { parents: Vec::new(), entries: names.iter().map(intent).collect() }
     }
 

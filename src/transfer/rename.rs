@@ -1,13 +1,15 @@
 //! The short way: one rename for each item, on one device.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
 use crate::item::{Batch, Item, Outcome, Place, Settled, Verdict};
-use crate::sys::{FileKind, NoReplace, Stat, is_below, rename_noreplace, rename_replacing};
+use crate::sys::{FileKind, NoReplace, Stat, has_arrived, is_below, may_lack_flag, rename_noreplace, rename_replacing};
 
+use super::flagless::{Carriage, Carrying};
 use super::{Context, Target};
 
 /// What came of trying to rename a batch.
@@ -20,6 +22,8 @@ pub(crate) struct Attempted {
 enum Attempt {
     Settled(Outcome),
     OtherDevice,
+    /// It cannot be done without replacing, or so it seems.
+    Flagless,
 }
 
 /// Renames what can be renamed.
@@ -30,24 +34,81 @@ pub(crate) fn rename_batch(context: &Context, batch: Batch<Target>) -> Attempted
     if source.dir.stat().mount != target.place.dir.stat().mount {
         return Attempted { settled: Vec::new(), copies: Some(Batch { source, target, items }) };
     }
-    let mut settled = Vec::with_capacity(items.len());
-    let mut copies = Vec::new();
-    for item in items {
-        if context.stop.is_set() {
-            let path = source.path_of(&item);
-            let outcome = Outcome::Failed(Box::new(MoveError::NotReached { path }));
-            settled.push(context.settle(&source, &target.place, item, outcome));
-            continue;
-        }
-        let from = item.place.clone().unwrap_or_else(|| source.clone());
-        match rename_item(context, &from, &target, &item) {
-            Ok(Attempt::OtherDevice) => copies.push(item),
-            Ok(Attempt::Settled(outcome)) => settled.push(context.settle(&source, &target.place, item, outcome)),
-            Err(error) => settled.push(context.settle(&source, &target.place, item, Outcome::Failed(error))),
+    let mut renamer = Renamer { context, source, target, settled: Vec::with_capacity(items.len()), copies: Vec::new() };
+    let mut items = items.into_iter();
+    for item in items.by_ref() {
+        renamer.rename(item);
+        if context.lacks_noreplace(&renamer.target.place.dir) {
+            break;
         }
     }
+    let rest: Vec<Item> = items.collect();
+    if !rest.is_empty() {
+        renamer.carry(rest);
+    }
+    let Renamer { source, target, settled, copies, .. } = renamer;
     let copies = (!copies.is_empty()).then_some(Batch { source, target, items: copies });
     Attempted { settled, copies }
+}
+
+/// Renames the items of one batch.
+struct Renamer<'a> {
+    context: &'a Context,
+    source: Arc<Place>,
+    target: Arc<Target>,
+    settled: Vec<Settled>,
+    copies: Vec<Item>,
+}
+
+impl Renamer<'_> {
+    /// Renames an item, if its mount is not known to need another way.
+    fn rename(&mut self, item: Item) {
+        if self.context.lacks_noreplace(&self.target.place.dir) {
+            return self.carry(vec![item]);
+        }
+        let attempt = if self.context.stop.is_set() {
+            Err(Box::new(MoveError::NotReached { path: self.source.path_of(&item) }))
+        } else {
+            let from = item.place.as_deref().unwrap_or(&self.source);
+            rename_item(self.context, from, &self.target, &item)
+        };
+        match attempt {
+            Ok(Attempt::Flagless) => self.carry(vec![item]),
+            attempt => self.settle(item, attempt),
+        }
+    }
+
+    /// Moves items where renaming without replacing is not known.
+    fn carry(&mut self, items: Vec<Item>) {
+        let (context, source, target) = (self.context, Arc::clone(&self.source), Arc::clone(&self.target));
+        Carrying::begin(context, &source, &target, items).go(&source, |item, carried| {
+            let attempt = carried.and_then(|carried| match carried {
+                Carriage::Done => Ok(done(&target, &item)),
+                Carriage::Exists => {
+                    let from = item.place.as_deref().unwrap_or(&source);
+                    rename_over(context, from, &target, &item, &item.name)
+                }
+                Carriage::OtherDevice => Ok(Attempt::OtherDevice),
+            });
+            self.settle(item, attempt);
+        });
+    }
+
+    fn settle(&mut self, item: Item, attempt: Result<Attempt>) {
+        let outcome = match attempt {
+            Ok(Attempt::OtherDevice) => return self.copies.push(item),
+            Ok(Attempt::Settled(outcome)) => outcome,
+            // The caller has seen to these.
+            Ok(Attempt::Flagless) => return,
+            Err(error) => Outcome::Failed(error),
+        };
+        self.settled.push(self.context.settle(&self.source, &self.target.place, item, outcome));
+    }
+}
+
+fn done(target: &Target, item: &Item) -> Attempt {
+    target.note_published(item.target_name());
+    Attempt::Settled(Outcome::Renamed)
 }
 
 fn rename_item(context: &Context, from: &Place, target: &Target, item: &Item) -> Result<Attempt> {
@@ -60,13 +121,19 @@ fn rename_item(context: &Context, from: &Place, target: &Target, item: &Item) ->
         &item.name
     };
     let dir = &target.place.dir;
+    // A server may say of a rename that it failed although it was done: only who has looked before can tell then.
+    let before = if target.is_remote() { Stat::at(&from.dir, &item.name).ok() } else { None };
     match rename_noreplace(&from.dir, name, dir, item.target_name()) {
-        Ok(NoReplace::Renamed) => {
-            target.note_published(item.target_name());
-            Ok(Attempt::Settled(Outcome::Renamed))
+        Ok(NoReplace::Renamed) => Ok(done(target, item)),
+        Err(Errno::XDEV) => Ok(Attempt::OtherDevice),
+        _ if before.is_some_and(|stat| has_arrived(&from.dir, &item.name, dir, item.target_name(), stat.id)) => {
+            Ok(done(target, item))
         }
         Ok(NoReplace::Exists) => rename_over(context, from, target, item, name),
-        Err(Errno::XDEV) => Ok(Attempt::OtherDevice),
+        Err(error) if may_lack_flag(error) => match explain(from, target, item, error) {
+            into_itself if matches!(*into_itself, MoveError::IntoItself { .. }) => Err(into_itself),
+            _ => Ok(Attempt::Flagless),
+        },
         Err(error) => Err(explain(from, target, item, error)),
     }
 }
@@ -88,6 +155,7 @@ fn rename_over(context: &Context, from: &Place, target: &Target, item: &Item, na
     match rename_replacing(&from.dir, name, &target.place.dir, item.target_name()) {
         Ok(()) => {}
         Err(Errno::XDEV) => return Ok(Attempt::OtherDevice),
+        Err(_) if has_arrived(&from.dir, &item.name, &target.place.dir, item.target_name(), stat.id) => {}
         Err(error) => return Err(explain(from, target, item, error)),
     }
     // rename(2) leaves two links of one inode alone and says yes: had the target become one since the look,
@@ -96,8 +164,7 @@ fn rename_over(context: &Context, from: &Place, target: &Target, item: &Item, na
         let (from, to) = (from.path_of(item), target.path(item));
         return Err(Box::new(MoveError::SameFile { from, to }));
     }
-    target.note_published(item.target_name());
-    Ok(Attempt::Settled(Outcome::Renamed))
+    Ok(done(target, item))
 }
 
 /// What was written with a trailing slash is not a directory. mv tells a symlink to one from other files.
@@ -110,7 +177,7 @@ pub(super) fn not_a_directory(from: PathBuf, to: PathBuf, stat: &Stat) -> MoveEr
 }
 
 /// Puts what the kernel said about a rename into mv's words.
-fn explain(place: &Place, target: &Target, item: &Item, error: Errno) -> Box<MoveError> {
+pub(super) fn explain(place: &Place, target: &Target, item: &Item, error: Errno) -> Box<MoveError> {
     let (from, to) = (place.path_of(item), target.path(item));
     Box::new(match error {
         // Which of the two is missing?

@@ -15,8 +15,9 @@ use crate::sys::{
     Dir, FileId, FileKind, Listing, Stat, link, open_regular, rename_replacing, sync_removals, unlink, unlink_dir,
 };
 
+use super::carried;
 use super::compare::is_copy;
-use super::record::{Intent, Record};
+use super::record::{Intent, Record, Way};
 use super::stage_dir::{ended_runs, find_base, is_stage_name, remove_base};
 use super::tree::{Left, PublishedTree, Remains, Reuse, TreeJob, TreeRecord, clear_tree};
 use super::{Context, SyncMode, Target};
@@ -141,6 +142,13 @@ impl Leftovers {
         }
         let key = (parent, item.name.to_vec());
         if let Some(intent) = self.intents.remove(&key) {
+            if intent.way == Way::Carried {
+                return match carried::finish(source, target, &intent) {
+                    Ok(true) => Resumed::Settled(Outcome::Renamed),
+                    Ok(false) => Resumed::Afresh(item),
+                    Err(error) => Resumed::Settled(Outcome::Failed(error)),
+                };
+            }
             self.link_missing(source, target, &intent);
             return match finish(context, source, target, &intent) {
                 Ok(Some(outcome)) => Resumed::Settled(outcome),
@@ -250,6 +258,9 @@ impl Leftovers {
 /// Whether the source of an intent still waits to be retired.
 fn is_unfinished(target: &Target, parent: &[u8], intent: &Intent) -> bool {
     let source = Dir::open_named(parent).ok().filter(|dir| dir.id() == intent.parent);
+    if intent.way == Way::Carried {
+        return source.is_some_and(|dir| carried::is_between(&dir, &target.place.dir, intent));
+    }
     source.is_some_and(|dir| intent.stamp.check(&dir, &intent.name) == Ok(true))
         && Stat::at(&target.place.dir, intent.target_name()).is_ok()
 }

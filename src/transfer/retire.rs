@@ -4,7 +4,7 @@ use rustix::io::Errno;
 
 use crate::error::MoveError;
 use crate::item::{Outcome, Settled};
-use crate::sys::{Durable, unlink};
+use crate::sys::{Durable, Stat, is_remote, unlink};
 
 use super::Context;
 use super::publish::Published;
@@ -84,10 +84,14 @@ impl Published {
         let removed = match Stamp::of(&one.stat).check(&place.dir, name) {
             Ok(true) => unlink(&place.dir, name),
             Ok(false) => return Outcome::Failed(self.changed(one)),
-            Err(error) => Err(error),
+            Err(source) => return Outcome::Failed(Box::new(MoveError::Remove { path: place.path(name), source })),
         };
         match removed {
             Ok(()) => Outcome::Copied { bytes: one.bytes },
+            // It was there a moment ago, and is gone: a server that was asked twice, because its first answer was lost.
+            Err(_) if is_remote(&place.dir) && Stat::at(&place.dir, name) == Err(Errno::NOENT) => {
+                Outcome::Copied { bytes: one.bytes }
+            }
             Err(source) => Outcome::Failed(Box::new(MoveError::Remove { path: place.path(name), source })),
         }
     }

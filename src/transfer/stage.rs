@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
 use crate::item::{Batch, Gathered, Item, Outcome, Place, Policy, Settled};
-use crate::sys::{Durability, FileId, FileKind, Stat, create_named, create_unnamed, open_regular};
+use crate::sys::{Durability, FileId, FileKind, Stat, close, create_named, create_unnamed, open_regular};
 
 use super::content::{ContentError, copy_content};
 use super::dress::{Made, Warnings, creation_mode, dress};
@@ -53,8 +53,9 @@ enum Done {
 
 impl Done {
     /// One more name of a file that is staged already: nothing was copied for it.
-    fn link(item: &Item, stat: &Stat, stage: Stage) -> Self {
-        Self::Staged(Box::new(StagedItem { item: item.clone(), stat: *stat, stage, bytes: 0, warnings: Vec::new() }))
+    fn link(item: &Item, stat: &Stat, stage: Stage, staged_id: Option<FileId>) -> Self {
+        let (item, warnings) = (item.clone(), Vec::new());
+        Self::Staged(Box::new(StagedItem { item, stat: *stat, stage, staged_id, bytes: 0, warnings }))
     }
 }
 
@@ -203,28 +204,31 @@ impl Stager<'_> {
         self.context.counters.known_bytes(stat.size);
         let target_path = self.target.path(item);
         let (to, name) = self.create(item, &stat)?;
-        let stage = |file: OwnedFd| match name {
-            None => Stage::Unnamed(file),
-            Some(name) => Stage::Named(name, (!self.context.named_stages).then_some(file)),
-        };
         let filled = self.fill(&file, &to, &stat, &path, &target_path).and_then(|bytes| {
             dress(self.copying, &file, &to, &stat, Made::File, &target_path, &mut warnings)?;
             self.sync_each(&to, &path, &target_path)?;
             Ok(bytes)
         });
-        match filled {
-            Ok(bytes) => Ok(Done::Staged(Box::new(StagedItem {
-                item: item.clone(),
-                stat,
-                stage: stage(to),
-                bytes,
-                warnings: warnings.0,
-            }))),
-            Err(error) => {
-                withdraw(self.copying, &stage(to));
-                Err(error)
-            }
+        let finished = filled.and_then(|bytes| {
+            let (stage, staged_id) = self.close(to, name.clone(), &target_path)?;
+            let (item, warnings) = (item.clone(), warnings.0);
+            Ok(Done::Staged(Box::new(StagedItem { item, stat, stage, staged_id, bytes, warnings })))
+        });
+        if let (Err(_), Some(name)) = (&finished, name) {
+            withdraw(self.copying, &Stage::Named(name, None));
         }
+        finished
+    }
+
+    /// The stage of a file that is filled. On a server it is closed first: only that says whether all of it was taken.
+    fn close(&self, file: OwnedFd, name: Option<Vec<u8>>, to: &std::path::Path) -> Result<(Stage, Option<FileId>)> {
+        let Some(name) = name else { return Ok((Stage::Unnamed(file), None)) };
+        if !self.target.is_remote() {
+            return Ok((Stage::Named(name, (!self.context.named_stages).then_some(file)), None));
+        }
+        let id = Stat::of(&file).ok().map(|stat| stat.id);
+        close(file).map_err(|source| MoveError::Write { path: to.to_owned(), source })?;
+        Ok((Stage::Named(name, None), id))
     }
 
     /// Where barriers go file by file, the file is made durable at once, on this thread.
@@ -256,7 +260,13 @@ impl Stager<'_> {
                 return Ok(Some(Done::Linked(stat.id, stat.links)));
             }
             if let Some(index) = earlier.iter().position(|other| other.stat.id == stat.id) {
-                return self.link(item, stat, index, earlier).map(Some);
+                match self.link(item, stat, index, earlier) {
+                    // No (more) links to be had here: a copy, then.
+                    Err(error @ (Errno::MLINK | Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS)) => {
+                        warnings.lost_link(self.copying, &self.target.path(item), error);
+                    }
+                    linked => return linked.map(Some).map_err(|error| self.cannot_create(item, error)),
+                }
             }
         }
         if self.context.links.may_know(stat) {
@@ -264,7 +274,7 @@ impl Stager<'_> {
             let name = self.copying.stage_dir.fresh_name('s');
             let source = (&self.from.dir, &*item.name, stat);
             match self.context.links.link(source, self.copying.stage_dir.dir(), &name) {
-                Ok(()) => return Ok(Some(Done::link(item, stat, Stage::Named(name, None)))),
+                Ok(()) => return Ok(Some(Done::link(item, stat, Stage::Named(name, None), None))),
                 Err(Errno::NOENT) => {}
                 Err(error) => warnings.lost_link(self.copying, &self.target.path(item), error),
             }
@@ -290,17 +300,17 @@ impl Stager<'_> {
     }
 
     /// Stages one more name for a file that `earlier[index]` has staged.
-    fn link(&self, item: &Item, stat: &Stat, index: usize, earlier: &[StagedItem]) -> Result<Done> {
+    fn link(&self, item: &Item, stat: &Stat, index: usize, earlier: &[StagedItem]) -> std::result::Result<Done, Errno> {
         let stage = match &earlier[index].stage {
             Stage::Named(first, _) => {
                 let name = self.copying.stage_dir.fresh_name('s');
                 let dir = self.copying.stage_dir.dir();
-                crate::sys::link(dir, first, dir, &name).map_err(|error| self.cannot_create(item, error))?;
+                crate::sys::link(dir, first, dir, &name)?;
                 Stage::Named(name, None)
             }
             _ => Stage::Link(index),
         };
-        Ok(Done::link(item, stat, stage))
+        Ok(Done::link(item, stat, stage, earlier[index].staged_id))
     }
 
     /// Makes the file that is filled: without a name if that works here, else under a hidden one.
@@ -348,9 +358,11 @@ impl Stager<'_> {
         let paths = (&*path, &*target_path);
         match stage_special(self.copying, (&self.from.dir, &item.name), &stat, to, paths, &mut warnings) {
             Ok(()) => {
+                let staged = if self.target.is_remote() { Stat::at(to.0, to.1).ok() } else { None };
+                let staged_id = staged.map(|stat| stat.id);
                 let stage = Stage::Named(name, None);
-                let warnings = warnings.0;
-                Ok(Done::Staged(Box::new(StagedItem { item: item.clone(), stat, stage, bytes: 0, warnings })))
+                let (item, warnings) = (item.clone(), warnings.0);
+                Ok(Done::Staged(Box::new(StagedItem { item, stat, stage, staged_id, bytes: 0, warnings })))
             }
             Err(error) => {
                 withdraw(self.copying, &Stage::Named(name, None));

@@ -20,8 +20,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::io::Errno;
 
 use crate::sys::{
-    Barrier, Dir, Durable, Listing, create_private_dir, effective_user, lock, lock_and_wait, remove_inherited_acl,
-    unlink_dir,
+    Barrier, Dir, Durable, Listing, create_private_dir, effective_user, give_mode_held, keeps_owners, lock,
+    lock_and_wait, remove_inherited_acl, unlink_dir,
 };
 
 /// This run's part of the stage directory of one target directory.
@@ -80,8 +80,10 @@ pub(crate) fn remove_base(target: &Dir) {
     unlink_dir(target, &base_name()).ok();
 }
 
+/// Whether nobody else can have put anything into it. (Where a file system shows all directories with one mode, that is
+/// more than the 0700 they were made with.)
 fn is_ours(base: &Dir) -> bool {
-    base.stat().uid == effective_user() && base.stat().mode & 0o077 == 0
+    base.stat().uid == effective_user() && base.stat().mode & 0o022 == 0
 }
 
 /// The directories of ended runs in `base`, each with its lock, which is ours from now on.
@@ -156,6 +158,9 @@ impl StageDir {
         };
         let base = match target.open_child(base_name) {
             Ok(base) if is_ours(&base) => base,
+            // Owner and mode are what the mount gives to all alike: nothing there is anybody's own. No later run can
+            // know it for ours.
+            Ok(base) if is_new && !keeps_owners(target) => base,
             Ok(_) | Err(Errno::NOTDIR | Errno::LOOP | Errno::ACCESS) => {
                 if is_new {
                     unlink_dir(target, base_name).ok();
@@ -165,6 +170,10 @@ impl StageDir {
             Err(Errno::NOENT) => return Ok(Made::Gone),
             Err(error) => return Err(error),
         };
+        if base.stat().mode & 0o055 != 0 {
+            // Nobody else is to see what is staged, where modes are kept at all.
+            give_mode_held(&base, 0o700).ok();
+        }
         // Under the base's lock, so that nobody sees our directory before it is locked itself.
         let base_lock = base.readable()?;
         supported(lock_and_wait(&base_lock))?;

@@ -7,10 +7,10 @@ use rustix::io::Errno;
 
 use crate::error::MoveError;
 use crate::item::{Item, Outcome, Place, Settled};
-use crate::sys::{FileKind, Stat, publish_unnamed, unlink};
+use crate::sys::{FileId, FileKind, NoReplace, Stat, publish_unnamed, unlink};
 
-use super::record::{Intent, Record};
-use super::stamp::Stamp;
+use super::flagless::rename_for_good;
+use super::record::{Record, Way};
 use super::target::Copying;
 use super::{Context, Target};
 
@@ -30,6 +30,8 @@ pub(crate) struct StagedItem {
     pub(super) item: Item,
     pub(super) stat: Stat,
     pub(super) stage: Stage,
+    /// Which file the stage is, where a server may say of its rename that it failed although it was done.
+    pub(super) staged_id: Option<FileId>,
     /// Bytes of content.
     pub(super) bytes: u64,
     pub(super) warnings: Vec<String>,
@@ -70,20 +72,8 @@ impl Staged {
         context: &Context,
         copying: &Copying,
     ) -> std::result::Result<Self, Vec<Settled>> {
-        let entries = self.items.iter().map(|one| Intent {
-            parent: one.item.place.as_ref().unwrap_or(&self.source).dir.id(),
-            name: one.item.name.to_vec(),
-            new_name: one.item.new_name.as_deref().map(<[u8]>::to_vec),
-            stamp: Stamp::of(&one.stat),
-        });
-        let entries: Vec<Intent> = entries.collect();
-        let mut parents = vec![(self.source.dir.id(), self.source.dir.absolute_path())];
-        for place in self.items.iter().filter_map(|one| one.item.place.as_ref()) {
-            if parents.iter().all(|(id, _)| *id != place.dir.id()) {
-                parents.push((place.dir.id(), place.dir.absolute_path()));
-            }
-        }
-        let record = Record { parents, entries };
+        let items = self.items.iter().map(|one| (&one.item, &one.stat));
+        let record = Record::of(&self.source, Way::Copied, items);
         let name = copying.stage_dir.fresh_name('r');
         match record.write(copying.stage_dir.dir(), &name) {
             Ok(file) => {
@@ -136,7 +126,9 @@ impl Staged {
         })
     }
 
+    /// Publishes an item; false if something has the name of its target.
     pub(super) fn publish_one(
+        context: &Context,
         target: &Target,
         copying: &Copying,
         items: &[StagedItem],
@@ -147,8 +139,8 @@ impl Staged {
         let name = one.item.target_name();
         let published = match &one.stage {
             Stage::Named(stage, _) => {
-                return crate::sys::rename_noreplace(copying.stage_dir.dir(), stage, dir, name)
-                    .map(|done| done == crate::sys::NoReplace::Renamed);
+                return rename_for_good(context, (copying.stage_dir.dir(), stage), (dir, name), one.staged_id)
+                    .map(|done| done == NoReplace::Renamed);
             }
             Stage::Unnamed(file) => publish_unnamed(file, dir, name),
             Stage::Link(first) => match &items[*first].stage {

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
 use crate::item::{Item, Place, Policy, Refusal, Verdict, resolve};
-use crate::sys::{Barrier, Dir, FileId, FileKind, Stat, folds_case, follow, has_local_clock};
+use crate::sys::{Barrier, Dir, FileId, FileKind, Stat, folds_case, follow, has_local_clock, is_remote};
 
 use super::Context;
 use super::spent::Spent;
@@ -20,6 +20,7 @@ use super::stage_dir::StageDir;
 pub(crate) struct Target {
     pub(crate) place: Place,
     folds_case: OnceLock<bool>,
+    is_remote: OnceLock<bool>,
     /// What this run published here; kept only where names fold.
     published: Mutex<HashSet<FileId>>,
     copying: OnceLock<std::result::Result<Copying, Errno>>,
@@ -33,7 +34,8 @@ pub(crate) struct Copying {
     pub(crate) stage_dir: StageDir,
     /// Records and journals that wait for their sources' removal to be durable.
     pub(crate) spent: Spent,
-    /// Unnamed files don't work here.
+    /// Unnamed files don't work here, or could not be closed before they are published, which is when a server says whether
+    /// it has taken all.
     pub(crate) no_unnamed: AtomicBool,
     /// The owner that a file gets when it is made here.
     pub(crate) made_owner: OnceLock<(u32, u32)>,
@@ -71,6 +73,7 @@ impl Target {
         Self {
             place,
             folds_case: OnceLock::new(),
+            is_remote: OnceLock::new(),
             published: Mutex::default(),
             copying: OnceLock::new(),
             shared: OnceLock::new(),
@@ -80,6 +83,11 @@ impl Target {
     /// Whether two names can be one here.
     pub(crate) fn folds_case(&self) -> bool {
         *self.folds_case.get_or_init(|| folds_case(&self.place.dir))
+    }
+
+    /// Whether a server does the work here.
+    pub(crate) fn is_remote(&self) -> bool {
+        *self.is_remote.get_or_init(|| is_remote(&self.place.dir))
     }
 
     /// What copying into this directory needs: made on first use.
@@ -97,7 +105,7 @@ impl Target {
                 barrier,
                 stage_dir,
                 spent: Spent::default(),
-                no_unnamed: AtomicBool::new(context.named_stages),
+                no_unnamed: AtomicBool::new(context.named_stages || self.is_remote()),
                 made_owner: OnceLock::new(),
                 routes: Mutex::default(),
                 warned: Mutex::default(),

@@ -48,6 +48,12 @@ impl Mount {
             .unwrap_or_else(|why| panic!("{why}"))
     }
 
+    /// What somebody else has mounted at the directory `at`, which was made for it.
+    #[must_use]
+    pub fn made_at(at: PathBuf) -> Self {
+        Self { at, made: true }
+    }
+
     /// Mounts at a new directory, which is the command's last argument.
     pub(super) fn new(command: &mut Command) -> Result<Self, String> {
         require_root();

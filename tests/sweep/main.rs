@@ -42,7 +42,7 @@ struct Case {
 }
 
 /// How many cases of a scenario are tried where not all are.
-const SAMPLE: usize = 60;
+const SAMPLE: usize = 25;
 
 /// How many violations are shown.
 const SHOWN: usize = 20;

@@ -9,7 +9,9 @@ use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
 use crate::item::sticky_forbids;
-use crate::sys::{Dir, Entry, FileKind, Listing, Stat, create_named, create_private_dir, effective_user, open_regular};
+use crate::sys::{
+    Dir, Entry, FileKind, Listing, Stat, close, create_named, create_private_dir, effective_user, open_regular,
+};
 use crate::transfer::content::copy_content;
 use crate::transfer::dress::{Made, Warnings, creation_mode, dress};
 use crate::transfer::special::stage_special;
@@ -299,6 +301,10 @@ impl<'a> Walk<'a> {
             dress(tree.copying, file, &made, stat, Made::File, to, &mut warnings)?;
             if tree.syncs_each() {
                 tree.copying.barrier.sync_files([&made]).map(drop).map_err(|error| tree.not_durable(error))?;
+            }
+            if tree.job.target.is_remote() {
+                // Only now a server says whether all of it was taken.
+                close(made).map_err(|source| MoveError::Write { path: to.to_owned(), source })?;
             }
             bytes
         } else {

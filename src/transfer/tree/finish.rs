@@ -52,7 +52,7 @@ fn link_one(tree: &Tree<'_>, pair: &Pair<'_>, dir: u32, name: &[u8], stat: &Stat
     match linked {
         Ok(()) => Ok(()),
         // The first name's tree was given up, or the file system has no more links to give: a copy, then.
-        Err(error @ (Errno::NOENT | Errno::MLINK | Errno::PERM | Errno::OPNOTSUPP)) => {
+        Err(error @ (Errno::NOENT | Errno::MLINK | Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS)) => {
             if error != Errno::NOENT {
                 let mut warnings = Warnings::default();
                 warnings.lost_link(tree.copying, &to, error);

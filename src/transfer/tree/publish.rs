@@ -6,7 +6,8 @@ use rustix::io::Errno;
 
 use crate::error::MoveError;
 use crate::item::{Outcome, Settled, Verdict};
-use crate::sys::{Dir, Durable, FileId, NoReplace, Stat, give_mode_held, rename_noreplace, rename_replacing};
+use crate::sys::{Dir, Durable, FileId, NoReplace, Stat, give_mode_held, has_arrived, rename_replacing};
+use crate::transfer::flagless::rename_for_good;
 use crate::transfer::{Context, Target};
 
 use super::TreeJob;
@@ -67,7 +68,8 @@ impl StagedTree {
         let create = |source| MoveError::Create { what: "directory", path: to(), source };
         let copying = job.target.copying(context).map_err(create)?;
         let (room, dir, name) = (copying.stage_dir.dir(), &job.target.place.dir, job.item.target_name());
-        match rename_noreplace(room, &header.stage, dir, name).map_err(create)? {
+        let id = Some(header.stage_root);
+        match rename_for_good(context, (room, &header.stage), (dir, name), id).map_err(create)? {
             NoReplace::Renamed => return Ok(true),
             NoReplace::Exists => {}
         }
@@ -75,9 +77,12 @@ impl StagedTree {
             return Ok(false);
         }
         // The kernel replaces an empty directory, and nothing else.
-        rename_replacing(room, &header.stage, dir, name)
-            .map_err(|source| MoveError::Overwrite { path: to(), source })?;
-        Ok(true)
+        match rename_replacing(room, &header.stage, dir, name) {
+            Err(source) if !has_arrived(room, &header.stage, dir, name, header.stage_root) => {
+                Err(Box::new(MoveError::Overwrite { path: to(), source }))
+            }
+            _ => Ok(true),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use rustix::io::Errno;
 
 use crate::error::MoveError;
 use crate::item::{Outcome, Settled};
-use crate::sys::{Dir, Durable, NoReplace, Stat, effective_user, give_mode, rename_noreplace, unlink, unlink_dir};
+use crate::sys::{Dir, Durable, NoReplace, Stat, effective_user, give_mode, rename_somehow, unlink, unlink_dir};
 use crate::transfer::Context;
 
 use super::journal::{Frame, Header, StagedFile, TreeRecord};
@@ -23,6 +23,8 @@ pub(crate) struct Remains<'a> {
     parent: &'a Dir,
     header: &'a Header,
     record: &'a TreeRecord,
+    /// Its name there: the hidden one, unless it cannot be hidden.
+    name: &'a [u8],
 }
 
 /// What was left of a source.
@@ -89,12 +91,18 @@ enum Failure {
 }
 
 fn retire_source(parent: &Dir, record: &TreeRecord, header: &Header) -> Result<(), Failure> {
-    let remains = Remains { parent, header, record };
+    let mut remains = Remains::of(parent, record);
     match Stat::at(parent, &header.name) {
         Ok(stat) if stat.id == header.source => {
-            match rename_noreplace(parent, &header.name, parent, &header.hidden).map_err(Failure::Remove)? {
-                NoReplace::Renamed => {}
-                NoReplace::Exists => return Err(Failure::Remove(Errno::EXIST)),
+            match rename_somehow(parent, &header.name, parent, &header.hidden) {
+                Ok(NoReplace::Renamed) => {}
+                Ok(NoReplace::Exists) => return Err(Failure::Remove(Errno::EXIST)),
+                // A server that was asked twice.
+                Err(_) if remains.is_hidden() => {}
+                // Directories cannot be renamed here (some FUSE; those of an overlay's lower layer): then it vanishes bit by
+                // bit. It is at its target, whole and durable.
+                Err(Errno::XDEV | Errno::NOSYS | Errno::OPNOTSUPP) => remains.name = &header.name,
+                Err(error) => return Err(Failure::Remove(error)),
             }
         }
         // An ended run has hidden it already; the old name may have been taken again.
@@ -112,7 +120,7 @@ fn retire_source(parent: &Dir, record: &TreeRecord, header: &Header) -> Result<(
 impl<'a> Remains<'a> {
     /// The remains that `record` speaks of, in `parent`.
     pub(crate) fn of(parent: &'a Dir, record: &'a TreeRecord) -> Self {
-        Self { parent, header: &record.header, record }
+        Self { parent, header: &record.header, record, name: &record.header.hidden }
     }
 
     /// Whether the source is under its hidden name.
@@ -120,11 +128,11 @@ impl<'a> Remains<'a> {
         Stat::at(self.parent, &self.header.hidden).is_ok_and(|stat| stat.id == self.header.source)
     }
 
-    /// Removes the hidden source, as far as it is what was copied. What is left goes back to its old name, if
+    /// Removes the source, as far as it is what was copied. What is left goes back to its old name, if
     /// that is free.
     pub(crate) fn remove(&self) -> Result<Left, Errno> {
         let Header { name, hidden, source, .. } = self.header;
-        let root = self.parent.open_child(hidden)?;
+        let root = self.parent.open_child(self.name)?;
         if root.id() != *source {
             return Err(Errno::NOENT);
         }
@@ -156,8 +164,9 @@ impl<'a> Remains<'a> {
             remove_dir(&nodes, &root, id).map_err(note).ok();
         }
         drop(root);
-        match unlink_dir(self.parent, hidden) {
+        match unlink_dir(self.parent, self.name) {
             Ok(()) => return Ok(Left::Nothing),
+            Err(_) if Stat::at(self.parent, self.name) == Err(Errno::NOENT) => return Ok(Left::Nothing),
             // What is in it appeared in it, unless something could not be removed.
             Err(Errno::NOTEMPTY | Errno::EXIST) => {}
             Err(error) => {
@@ -165,7 +174,8 @@ impl<'a> Remains<'a> {
             }
         }
         // In either case it is seen again.
-        let name = match rename_noreplace(self.parent, hidden, self.parent, name) {
+        let name = match rename_somehow(self.parent, hidden, self.parent, name) {
+            _ if self.name == name => name.clone(),
             Ok(NoReplace::Renamed) => name.clone(),
             _ => hidden.clone(),
         };

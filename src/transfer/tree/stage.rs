@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
 use crate::item::{Outcome, Policy, Settled};
-use crate::sys::{Dir, Durability, FileId, Listing, Stat, create_private_dir, is_below};
+use crate::sys::{Dir, Durability, FileId, Listing, Stat, create_private_dir, is_below, rename_replacing, unlink_dir};
 use crate::transfer::target::{Copying, Route};
 use crate::transfer::{Context, SyncMode, Target};
 
@@ -156,7 +156,12 @@ fn prepare<'a>(context: &'a Context, target: &'a Target, job: &'a TreeJob, stat:
     let name = copying.stage_dir.fresh_name('d');
     let reuse = job.reuse.as_ref().filter(|reuse| reuse.take_stage(room, &name));
     if reuse.is_none() {
-        create_private_dir(room, &name).map_err(create)?;
+        make_root(copying, target, &name).map_err(|source| match source {
+            Errno::NOSYS | Errno::OPNOTSUPP => {
+                MoveError::Move { from: job.source.path_of(&job.item), to: target.path(&job.item), source }
+            }
+            source => create(source),
+        })?;
     }
     let stage = room.open_child(&name).map_err(create)?;
     let header = Header {
@@ -196,6 +201,24 @@ fn prepare<'a>(context: &'a Context, target: &'a Target, job: &'a TreeJob, stat:
         last_checkpoint: Mutex::new((Instant::now(), 0)),
     };
     Ok((tree, header))
+}
+
+/// Makes the stage's root. On a server by way of a rename: some cannot rename directories, which is to be told before
+/// everything is copied.
+fn make_root(copying: &Copying, target: &Target, name: &[u8]) -> std::result::Result<(), Errno> {
+    let room = copying.stage_dir.dir();
+    if !target.is_remote() {
+        return create_private_dir(room, name);
+    }
+    let made = copying.stage_dir.fresh_name('d');
+    create_private_dir(room, &made)?;
+    match rename_replacing(room, &made, room, name) {
+        // A server that was asked twice has done it all the same.
+        Err(_) if Stat::at(room, name).is_ok() => Ok(()),
+        renamed => renamed.inspect_err(|_| {
+            unlink_dir(room, &made).ok();
+        }),
+    }
 }
 
 /// Copies everything into the stage.
