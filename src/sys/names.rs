@@ -5,6 +5,8 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
+use super::dir::create_private_dir;
+use super::fault::{Op, call};
 use super::{Dir, FileKind, Stat};
 
 /// How a rename that must not replace anything ended.
@@ -26,7 +28,8 @@ pub(crate) enum NoReplace {
 /// EXDEV when the two directories are on different file systems; EINVAL when a directory would end up in
 /// itself; whatever else `renameat2(2)` says.
 pub(crate) fn rename_noreplace(from: &Dir, name: &[u8], to: &Dir, new: &[u8]) -> Result<NoReplace, Errno> {
-    match rustix::fs::renameat_with(from.fd(), name, to.fd(), new, RenameFlags::NOREPLACE) {
+    let rename = || rustix::fs::renameat_with(from.fd(), name, to.fd(), new, RenameFlags::NOREPLACE);
+    match call(Op::RenameNoReplace, name, rename) {
         Ok(()) => Ok(NoReplace::Renamed),
         Err(Errno::EXIST) => Ok(NoReplace::Exists),
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => rename_noreplace_without_flag(from, name, to, new),
@@ -40,12 +43,12 @@ fn rename_noreplace_without_flag(from: &Dir, name: &[u8], to: &Dir, new: &[u8]) 
         if is_below(to, stat.id)? {
             return Err(Errno::INVAL);
         }
-        match rustix::fs::mkdirat(to.fd(), new, Mode::from_raw_mode(0o700)) {
+        match create_private_dir(to, new) {
             Ok(()) => {}
             Err(Errno::EXIST) => return Ok(NoReplace::Exists),
             Err(error) => return Err(error),
         }
-        return match rustix::fs::renameat(from.fd(), name, to.fd(), new) {
+        return match rename_replacing(from, name, to, new) {
             Ok(()) => Ok(NoReplace::Renamed),
             Err(Errno::NOTEMPTY | Errno::EXIST) => Ok(NoReplace::Exists),
             Err(error) => {
@@ -55,7 +58,7 @@ fn rename_noreplace_without_flag(from: &Dir, name: &[u8], to: &Dir, new: &[u8]) 
             }
         };
     }
-    match rustix::fs::linkat(from.fd(), name, to.fd(), new, AtFlags::empty()) {
+    match link(from, name, to, new) {
         Ok(()) => unlink(from, name).map(|()| NoReplace::Renamed).inspect_err(|_| {
             // The source could not be let go: take the second name back, so that nothing has changed.
             unlink(to, new).ok();
@@ -73,7 +76,7 @@ fn rename_noreplace_without_flag(from: &Dir, name: &[u8], to: &Dir, new: &[u8]) 
 
 /// Renames, and replaces what may be replaced, in one step.
 pub(crate) fn rename_replacing(from: &Dir, name: &[u8], to: &Dir, new: &[u8]) -> Result<(), Errno> {
-    rustix::fs::renameat(from.fd(), name, to.fd(), new)
+    call(Op::Rename, name, || rustix::fs::renameat(from.fd(), name, to.fd(), new))
 }
 
 /// Whether `dir` is the directory `ancestor` or lies below it, as far as `..` tells (bind mounts hide it).
@@ -98,7 +101,7 @@ pub(crate) fn is_below(dir: &Dir, ancestor: super::FileId) -> Result<bool, Errno
 pub(crate) fn open_regular(dir: &Dir, name: &[u8]) -> Result<OwnedFd, Errno> {
     // NONBLOCK and NOCTTY: should a FIFO or a terminal have taken the name since, nothing hangs.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    rustix::fs::openat(dir.fd(), name, flags, Mode::empty())
+    call(Op::OpenFile, name, || rustix::fs::openat(dir.fd(), name, flags, Mode::empty()))
 }
 
 /// Makes a regular file without a name in `dir`. It vanishes unless it is published.
@@ -107,13 +110,14 @@ pub(crate) fn open_regular(dir: &Dir, name: &[u8]) -> Result<OwnedFd, Errno> {
 /// EOPNOTSUPP or EISDIR where the file system cannot do that.
 pub(crate) fn create_unnamed(dir: &Dir, mode: u32) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
-    rustix::fs::openat(dir.fd(), c".", flags, Mode::from_raw_mode(mode))
+    let mode = Mode::from_raw_mode(mode);
+    call(Op::CreateUnnamed, b"", || rustix::fs::openat(dir.fd(), c".", flags, mode))
 }
 
 /// Makes a regular file under a name that must be free.
 pub(crate) fn create_named(dir: &Dir, name: &[u8], mode: u32) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    rustix::fs::openat(dir.fd(), name, flags, Mode::from_raw_mode(mode))
+    call(Op::Create, name, || rustix::fs::openat(dir.fd(), name, flags, Mode::from_raw_mode(mode)))
 }
 
 /// Gives an unnamed file its name, which must be free: EEXIST otherwise.
@@ -129,20 +133,21 @@ pub(crate) fn publish_unnamed(file: &OwnedFd, dir: &Dir, name: &[u8]) -> Result<
         write!(rest, "/proc/self/fd/{}", file.as_raw_fd()).map_err(|_| Errno::NAMETOOLONG)?;
         32 - rest.len()
     };
-    rustix::fs::linkat(CWD, &path[..len], dir.fd(), name, AtFlags::SYMLINK_FOLLOW)
+    let publish = || rustix::fs::linkat(CWD, &path[..len], dir.fd(), name, AtFlags::SYMLINK_FOLLOW);
+    call(Op::Publish, name, publish)
 }
 
 /// Removes a name that is not a directory.
 pub(crate) fn unlink(dir: &Dir, name: &[u8]) -> Result<(), Errno> {
-    rustix::fs::unlinkat(dir.fd(), name, AtFlags::empty())
+    call(Op::Unlink, name, || rustix::fs::unlinkat(dir.fd(), name, AtFlags::empty()))
 }
 
 /// Removes an empty directory.
 pub(crate) fn unlink_dir(dir: &Dir, name: &[u8]) -> Result<(), Errno> {
-    rustix::fs::unlinkat(dir.fd(), name, AtFlags::REMOVEDIR)
+    call(Op::RemoveDir, name, || rustix::fs::unlinkat(dir.fd(), name, AtFlags::REMOVEDIR))
 }
 
 /// Gives a file one more name.
 pub(crate) fn link(from: &Dir, name: &[u8], to: &Dir, new: &[u8]) -> Result<(), Errno> {
-    rustix::fs::linkat(from.fd(), name, to.fd(), new, AtFlags::empty())
+    call(Op::Link, name, || rustix::fs::linkat(from.fd(), name, to.fd(), new, AtFlags::empty()))
 }
