@@ -21,3 +21,8 @@ pub mod report;
 pub mod source;
 mod sys;
 mod transfer;
+
+/// For pmove's own tests, and in no release build: faults at system calls.
+#[cfg(debug_assertions)]
+#[doc(hidden)]
+pub use sys::fault;

@@ -1,6 +1,8 @@
 //! The command line: words to settings, settings to a run, a run to an exit code.
 
 mod args;
+#[cfg(debug_assertions)]
+mod rehearsal;
 mod settings;
 mod signals;
 mod usage;
@@ -15,6 +17,9 @@ use crate::plan::{Planner, resolve_destination};
 use crate::report::{Counters, Finished, Options, Reporter, Summary};
 use crate::transfer::{Context, Stop};
 
+#[cfg(debug_assertions)]
+#[doc(hidden)]
+pub use rehearsal::{Rehearsed, rehearse};
 use settings::Settings;
 use signals::Signals;
 
@@ -43,19 +48,19 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(early) => return early.say().into(),
     };
     let signals = Signals::watch();
-    let ending = run(settings, &signals);
+    let ending = run(settings, &signals, Reporter::start);
     // After a signal the process has cleaned up, and now ends the way the signal would have ended it, so that a
     // shell's loop ends, too.
     signals.die_of_it();
     ending.into()
 }
 
-fn run(settings: Settings, signals: &Signals) -> Ending {
+fn run(settings: Settings, signals: &Signals, speak: impl FnOnce(Options, Arc<Counters>) -> Reporter) -> Ending {
     let begun = Instant::now();
     let counters = Arc::new(Counters::default());
     let options =
         Options { program: settings.program.clone(), verbosity: settings.verbosity, progress: settings.progress };
-    let mut reporter = Reporter::start(options, Arc::clone(&counters));
+    let mut reporter = speak(options, Arc::clone(&counters));
     let summary = match move_all(settings, signals, &counters, &mut reporter) {
         Ok(summary) => Summary { elapsed: begun.elapsed(), ..summary },
         Err(error) => {

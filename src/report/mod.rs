@@ -139,6 +139,13 @@ impl Reporter {
         reporter
     }
 
+    /// Speaks for a run in the process of a test, which gets to see the messages.
+    #[cfg(debug_assertions)]
+    pub(crate) fn unseen(options: Options, messages: impl io::Write + Send + 'static) -> Self {
+        let output = Output::new(io::sink(), false);
+        Self::with_screen(options, Screen { output, messages: Messages::new(messages), live: None })
+    }
+
     fn with_screen(options: Options, screen: Screen) -> Self {
         let Options { program, verbosity, progress: _ } = options;
         Self { program, verbosity, screen: Arc::new(Mutex::new(screen)), ticker: None }

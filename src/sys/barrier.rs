@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 use rustix::io::Errno;
 
+use super::fault::{Op, call};
 use super::mount::durability;
 use super::{Dir, Durability};
 
@@ -50,7 +51,7 @@ impl Barrier {
         self.check()?;
         let result = match (&self.fd, self.durability) {
             (_, Durability::Never) => Ok(()),
-            (Some(fd), Durability::Whole) => rustix::fs::syncfs(fd),
+            (Some(fd), Durability::Whole) => sync_whole(fd),
             // Whoever asks for everything at once where that cannot be had has taken a wrong turn.
             _ => Err(Errno::OPNOTSUPP),
         };
@@ -89,7 +90,7 @@ impl Barrier {
                 result => result,
             },
             // It may be written, but not read: then everything is synced instead.
-            (Err(Errno::ACCESS), Some(fd)) if self.durability == Durability::Whole => rustix::fs::syncfs(fd),
+            (Err(Errno::ACCESS), Some(fd)) if self.durability == Durability::Whole => sync_whole(fd),
             (Err(error), _) => Err(error),
         }
     }
@@ -143,5 +144,9 @@ pub(crate) fn sync_removals<'a>(dirs: impl IntoIterator<Item = &'a Dir>) -> Resu
 }
 
 fn sync_one(fd: impl AsFd) -> Result<(), Errno> {
-    rustix::io::retry_on_intr(|| rustix::fs::fsync(&fd))
+    rustix::io::retry_on_intr(|| call(Op::Sync, b"", || rustix::fs::fsync(&fd)))
+}
+
+fn sync_whole(fd: &OwnedFd) -> Result<(), Errno> {
+    call(Op::SyncAll, b"", || rustix::fs::syncfs(fd))
 }

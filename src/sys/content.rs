@@ -5,6 +5,8 @@ use std::os::fd::OwnedFd;
 use rustix::fs::SeekFrom;
 use rustix::io::Errno;
 
+use super::fault::{Op, call, sized};
+
 /// A stretch of a file that holds data: from `start` up to, but not including, `end`. Bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Extent {
@@ -32,7 +34,7 @@ impl From<usize> for Transferred {
 /// # Errors
 /// EXDEV, EOPNOTSUPP, EINVAL and others where that cannot be; nothing has happened then.
 pub(crate) fn clone_whole(from: &OwnedFd, to: &OwnedFd) -> Result<(), Errno> {
-    rustix::fs::ioctl_ficlone(to, from)
+    call(Op::Clone, b"", || rustix::fs::ioctl_ficlone(to, from))
 }
 
 /// Has the kernel copy up to `len` bytes at `offset`, within one file system.
@@ -43,31 +45,43 @@ pub(crate) fn clone_whole(from: &OwnedFd, to: &OwnedFd) -> Result<(), Errno> {
 pub(crate) fn copy_range(from: &OwnedFd, to: &OwnedFd, offset: u64, len: u64) -> Result<Transferred, Errno> {
     let (mut off_in, mut off_out) = (offset, offset);
     let len = usize::try_from(len).unwrap_or(usize::MAX);
-    rustix::io::retry_on_intr(|| rustix::fs::copy_file_range(from, Some(&mut off_in), to, Some(&mut off_out), len))
-        .map(Transferred::from)
+    let mut copy = |len| rustix::fs::copy_file_range(from, Some(&mut off_in), to, Some(&mut off_out), len);
+    rustix::io::retry_on_intr(|| sized(Op::CopyRange, len, &mut copy)).map(Transferred::from)
 }
 
 /// Has the kernel copy up to `len` bytes at `offset` to the position at which `to` stands.
 pub(crate) fn send(from: &OwnedFd, to: &OwnedFd, offset: u64, len: u64) -> Result<Transferred, Errno> {
     let mut offset = offset;
     let len = usize::try_from(len).unwrap_or(usize::MAX);
-    rustix::io::retry_on_intr(|| rustix::fs::sendfile(to, from, Some(&mut offset), len)).map(Transferred::from)
+    let mut send = |len| rustix::fs::sendfile(to, from, Some(&mut offset), len);
+    rustix::io::retry_on_intr(|| sized(Op::Send, len, &mut send)).map(Transferred::from)
+}
+
+fn seek(file: &OwnedFd, to: SeekFrom) -> Result<u64, Errno> {
+    call(Op::Seek, b"", || rustix::fs::seek(file, to))
+}
+
+/// Writes as much of `bytes` as one call of `write` takes.
+fn write(bytes: &[u8], write: impl Fn(&[u8]) -> Result<usize, Errno>) -> Result<usize, Errno> {
+    rustix::io::retry_on_intr(|| sized(Op::Write, bytes.len(), |len| write(&bytes[..len])))
 }
 
 /// Sets the position at which `file` stands.
 pub(crate) fn seek_to(file: &OwnedFd, offset: u64) -> Result<(), Errno> {
-    rustix::fs::seek(file, SeekFrom::Start(offset)).map(drop)
+    seek(file, SeekFrom::Start(offset)).map(drop)
 }
 
 /// Reads at `offset`; fewer bytes than asked for do not mean the end, none does.
 pub(crate) fn read_at(file: &OwnedFd, buffer: &mut [u8], offset: u64) -> Result<usize, Errno> {
-    rustix::io::retry_on_intr(|| rustix::io::pread(file, &mut *buffer, offset))
+    let buffer_len = buffer.len();
+    let mut read = |len| rustix::io::pread(file, &mut buffer[..len], offset);
+    rustix::io::retry_on_intr(|| sized(Op::Read, buffer_len, &mut read))
 }
 
 /// Writes all of `bytes` at `offset`.
 pub(crate) fn write_all_at(file: &OwnedFd, mut bytes: &[u8], mut offset: u64) -> Result<(), Errno> {
     while !bytes.is_empty() {
-        let count = rustix::io::retry_on_intr(|| rustix::io::pwrite(file, bytes, offset))?;
+        let count = write(bytes, |bytes| rustix::io::pwrite(file, bytes, offset))?;
         if count == 0 {
             // POSIX leaves open what a write of nothing means; going on for ever is not among the choices.
             return Err(Errno::IO);
@@ -81,7 +95,7 @@ pub(crate) fn write_all_at(file: &OwnedFd, mut bytes: &[u8], mut offset: u64) ->
 /// Writes all of `bytes` at the end of what was written before.
 pub(crate) fn append_all(file: &OwnedFd, mut bytes: &[u8]) -> Result<(), Errno> {
     while !bytes.is_empty() {
-        let count = rustix::io::retry_on_intr(|| rustix::io::write(file, bytes))?;
+        let count = write(bytes, |bytes| rustix::io::write(file, bytes))?;
         if count == 0 {
             return Err(Errno::IO);
         }
@@ -93,16 +107,16 @@ pub(crate) fn append_all(file: &OwnedFd, mut bytes: &[u8]) -> Result<(), Errno> 
 /// Closes a file that was written to. Network file systems and FUSE servers send what is left only now, and only now say
 /// that the quota is used up.
 pub(crate) fn close(file: OwnedFd) -> Result<(), Errno> {
-    match nix::unistd::close(file) {
+    call(Op::Close, b"", || match nix::unistd::close(file) {
         // Linux has closed it all the same (close(2)).
         Ok(()) | Err(nix::Error::EINTR) => Ok(()),
         Err(error) => Err(Errno::from_raw_os_error(error as i32)),
-    }
+    })
 }
 
 /// Makes `file` exactly `size` bytes long; what is added is a hole.
 pub(crate) fn set_size(file: &OwnedFd, size: u64) -> Result<(), Errno> {
-    rustix::io::retry_on_intr(|| rustix::fs::ftruncate(file, size))
+    rustix::io::retry_on_intr(|| call(Op::Truncate, b"", || rustix::fs::ftruncate(file, size)))
 }
 
 /// Where `file`, `size` bytes long, has data from `from` on: the next extent, or none if the rest is a hole.
@@ -112,13 +126,13 @@ pub(crate) fn next_extent(file: &OwnedFd, from: u64, size: u64) -> Result<Option
     if from >= size {
         return Ok(None);
     }
-    let start = match rustix::fs::seek(file, SeekFrom::Data(from)) {
+    let start = match seek(file, SeekFrom::Data(from)) {
         Ok(start) => start,
         Err(Errno::NXIO) => return Ok(None),
         Err(Errno::INVAL | Errno::OPNOTSUPP) => return Ok(Some(Extent { start: from, end: size })),
         Err(error) => return Err(error),
     };
-    let end = rustix::fs::seek(file, SeekFrom::Hole(start))?;
+    let end = seek(file, SeekFrom::Hole(start))?;
     if start >= size {
         return Ok(None);
     }

@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use rustix::fs::{CWD, FileType, FlockOperation, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
+use super::fault::{Op, call};
 use super::names::retry_stale;
 use super::{FileId, FileKind, Stat};
 
@@ -24,14 +25,15 @@ impl Dir {
     /// Opens a directory as the user named it: symlinks are followed, also in the last place.
     pub(crate) fn open_named(path: &[u8]) -> Result<Self, Errno> {
         let path = if path.is_empty() { b"." } else { path };
-        Self::held(rustix::fs::openat(CWD, path, HOLD, Mode::empty())?)
+        Self::held(call(Op::OpenDir, path, || rustix::fs::openat(CWD, path, HOLD, Mode::empty()))?)
     }
 
     /// Opens the directory at `path`, relative to this one, refusing every symlink on the way and any way out.
     pub(crate) fn open_beneath(&self, path: &[u8]) -> Result<Self, Errno> {
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
         loop {
-            match rustix::fs::openat2(&self.fd, path, HOLD, Mode::empty(), resolve) {
+            let open = || rustix::fs::openat2(&self.fd, path, HOLD, Mode::empty(), resolve);
+            match call(Op::OpenDir, path, open) {
                 // EAGAIN: a rename elsewhere raced with the walk (openat2(2)).
                 Err(Errno::INTR | Errno::AGAIN) => {}
                 opened => return Self::held(opened?),
@@ -42,12 +44,12 @@ impl Dir {
     /// Opens the directory `name` in this one; a symlink is refused with ENOTDIR.
     pub(crate) fn open_child(&self, name: &[u8]) -> Result<Self, Errno> {
         let open = || rustix::fs::openat(&self.fd, name, HOLD | OFlags::NOFOLLOW, Mode::empty());
-        Self::held(retry_stale(open)?)
+        Self::held(retry_stale(|| call(Op::OpenDir, name, open))?)
     }
 
     /// Opens the directory that holds this one.
     pub(crate) fn open_parent(&self) -> Result<Self, Errno> {
-        Self::held(rustix::fs::openat(&self.fd, c"..", HOLD, Mode::empty())?)
+        Self::held(call(Op::OpenDir, b"..", || rustix::fs::openat(&self.fd, c"..", HOLD, Mode::empty()))?)
     }
 
     fn held(fd: OwnedFd) -> Result<Self, Errno> {
@@ -57,7 +59,8 @@ impl Dir {
 
     /// A second handle on this directory.
     pub(crate) fn try_clone(&self) -> Result<Self, Errno> {
-        Ok(Self { fd: rustix::io::fcntl_dupfd_cloexec(&self.fd, 0)?, stat: self.stat })
+        let fd = call(Op::Dup, b"", || rustix::io::fcntl_dupfd_cloexec(&self.fd, 0))?;
+        Ok(Self { fd, stat: self.stat })
     }
 
     /// Where the directory is now, from the root: for the eyes of a later run, which checks what it finds there.
@@ -67,7 +70,8 @@ impl Dir {
 
     /// A readable descriptor of this directory, for listing, locking and syncing.
     pub(crate) fn readable(&self) -> Result<OwnedFd, Errno> {
-        rustix::fs::openat(&self.fd, c".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        call(Op::OpenDir, b".", || rustix::fs::openat(&self.fd, c".", flags, Mode::empty()))
     }
 
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
@@ -88,12 +92,8 @@ impl Dir {
         if self.stat.is_pinned {
             return Err(Errno::PERM);
         }
-        rustix::fs::accessat(
-            &self.fd,
-            c".",
-            rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK,
-            rustix::fs::AtFlags::EACCESS,
-        )
+        let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+        call(Op::Access, b".", || rustix::fs::accessat(&self.fd, c".", access, rustix::fs::AtFlags::EACCESS))
     }
 }
 
@@ -102,29 +102,32 @@ impl Dir {
 /// # Errors
 /// EEXIST if the name is taken by anything at all, also by a symlink to nowhere.
 pub(crate) fn create_private_dir(dir: &Dir, name: &[u8]) -> Result<(), Errno> {
-    rustix::fs::mkdirat(dir.fd(), name, Mode::from_raw_mode(0o700))
+    call(Op::MakeDir, name, || rustix::fs::mkdirat(dir.fd(), name, Mode::from_raw_mode(0o700)))
 }
 
 /// Makes the symlink `name` with the content `content`.
 pub(crate) fn create_symlink(content: &[u8], dir: &Dir, name: &[u8]) -> Result<(), Errno> {
-    rustix::fs::symlinkat(content, dir.fd(), name)
+    call(Op::MakeLink, name, || rustix::fs::symlinkat(content, dir.fd(), name))
 }
 
 /// What the symlink `name` leads to, and where that is, from the root (empty if that cannot be told). Nothing is opened
 /// for reading: an `O_PATH` descriptor has no effect on a FIFO or a device.
 pub(crate) fn follow(dir: &Dir, name: &[u8]) -> Result<(Stat, Vec<u8>), Errno> {
-    let file = rustix::fs::openat(dir.fd(), name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    let open = || rustix::fs::openat(dir.fd(), name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+    let file = call(Op::OpenFile, name, open)?;
     Ok((Stat::of(&file)?, absolute_path(&file)))
 }
 
 fn absolute_path(fd: &OwnedFd) -> Vec<u8> {
     let link = format!("/proc/self/fd/{}", fd.as_raw_fd());
-    rustix::fs::readlink(link, Vec::new()).map(std::ffi::CString::into_bytes).unwrap_or_default()
+    let path = call(Op::ReadLink, b"/proc", || rustix::fs::readlink(link, Vec::new()));
+    path.map(std::ffi::CString::into_bytes).unwrap_or_default()
 }
 
 /// What the symlink `name` holds.
 pub(crate) fn read_link(dir: &Dir, name: &[u8]) -> Result<Vec<u8>, Errno> {
-    rustix::fs::readlinkat(dir.fd(), name, Vec::new()).map(std::ffi::CString::into_bytes)
+    let content = call(Op::ReadLink, name, || rustix::fs::readlinkat(dir.fd(), name, Vec::new()))?;
+    Ok(content.into_bytes())
 }
 
 /// Makes a FIFO, a socket or a device file like the one that `like` describes, for its owner only.
@@ -137,13 +140,9 @@ pub(crate) fn create_special(like: &Stat, dir: &Dir, name: &[u8]) -> Result<(), 
         _ => return Err(Errno::INVAL),
     };
     let (major, minor) = like.device;
-    rustix::fs::mknodat(
-        dir.fd(),
-        OsStr::from_bytes(name),
-        kind,
-        Mode::from_raw_mode(0o600),
-        rustix::fs::makedev(major, minor),
-    )
+    let device = rustix::fs::makedev(major, minor);
+    let mode = Mode::from_raw_mode(0o600);
+    call(Op::MakeNode, name, || rustix::fs::mknodat(dir.fd(), OsStr::from_bytes(name), kind, mode, device))
 }
 
 /// Takes the lock of what is open, if nobody else holds it. It is let go with the descriptor.
@@ -151,10 +150,10 @@ pub(crate) fn create_special(like: &Stat, dir: &Dir, name: &[u8]) -> Result<(), 
 /// # Errors
 /// EWOULDBLOCK if another process holds it.
 pub(crate) fn lock(fd: impl AsFd) -> Result<(), Errno> {
-    rustix::fs::flock(fd, FlockOperation::NonBlockingLockExclusive)
+    call(Op::Lock, b"", || rustix::fs::flock(fd, FlockOperation::NonBlockingLockExclusive))
 }
 
 /// Takes the lock of what is open, and waits for whoever holds it.
 pub(crate) fn lock_and_wait(fd: impl AsFd) -> Result<(), Errno> {
-    rustix::io::retry_on_intr(|| rustix::fs::flock(&fd, FlockOperation::LockExclusive))
+    rustix::io::retry_on_intr(|| call(Op::Lock, b"", || rustix::fs::flock(&fd, FlockOperation::LockExclusive)))
 }

@@ -1,9 +1,9 @@
 //! Renaming without replacing where the file system has no flag for it, and looking whether a rename was done that is
 //! said to have failed.
 
-use rustix::fs::Mode;
 use rustix::io::Errno;
 
+use super::dir::create_private_dir;
 use super::{Dir, FileId, NoReplace, Stat, is_below, link, rename_noreplace, rename_replacing, unlink, unlink_dir};
 
 /// How carrying a name over ended.
@@ -68,7 +68,7 @@ fn carry_directory(from: &Dir, name: &[u8], stat: &Stat, to: &Dir, new: &[u8]) -
     if is_below(to, stat.id)? {
         return Err(Errno::INVAL);
     }
-    match rustix::fs::mkdirat(to.fd(), new, Mode::from_raw_mode(0o700)) {
+    match create_private_dir(to, new) {
         Ok(()) => {}
         Err(Errno::EXIST) => return Ok(Carried::Exists),
         Err(error) => return Err(error),

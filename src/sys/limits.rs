@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use rustix::process::{Resource, Rlimit};
 
 use super::Time;
+use super::fault::{Op, call};
 
 /// Lets files be created with exactly the mode that is asked for. Called once, before any thread starts.
 pub(crate) fn clear_umask() {
@@ -57,5 +58,6 @@ pub(crate) fn clock_offset() -> i128 {
 
 /// Whether open files can be named by their descriptors.
 pub(crate) fn has_proc() -> bool {
-    rustix::fs::access("/proc/self/fd", rustix::fs::Access::EXEC_OK).is_ok()
+    let access = || rustix::fs::access("/proc/self/fd", rustix::fs::Access::EXEC_OK);
+    call(Op::Access, b"/proc/self/fd", access).is_ok()
 }

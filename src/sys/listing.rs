@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use rustix::fs::RawDir;
 use rustix::io::Errno;
 
+use super::fault::{Op, call};
 use super::{Dir, FileKind};
 
 /// A name in a directory.
@@ -31,6 +32,10 @@ impl Listing {
 
     /// The next few hundred names, without `.` and `..`; none at the end.
     pub(crate) fn next_chunk(&mut self) -> Result<Vec<Entry>, Errno> {
+        call(Op::List, b"", || self.read())
+    }
+
+    fn read(&mut self) -> Result<Vec<Entry>, Errno> {
         let mut entries = Vec::new();
         let mut raw = RawDir::new(&self.fd, &mut self.buffer);
         while let Some(entry) = raw.next() {

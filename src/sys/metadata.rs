@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::{AtFlags, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
 
+use super::fault::{Op, call};
 use super::{Dir, Stat, Time};
 
 const ACCESS_ACL: &CStr = c"system.posix_acl_access";
@@ -27,23 +28,23 @@ pub(crate) struct Attributes {
 
 /// Gives what is open to another owner (or leaves it with its own) and group.
 pub(crate) fn give_owner(fd: impl AsFd, uid: Option<u32>, gid: u32) -> Result<(), Errno> {
-    rustix::fs::fchown(fd, uid.map(Uid::from_raw), Some(Gid::from_raw(gid)))
+    call(Op::GiveOwner, b"", || rustix::fs::fchown(fd, uid.map(Uid::from_raw), Some(Gid::from_raw(gid))))
 }
 
 /// Sets the mode, set-id and sticky bits included.
 pub(crate) fn give_mode(fd: impl AsFd, mode: u32) -> Result<(), Errno> {
-    rustix::fs::fchmod(fd, Mode::from_raw_mode(mode))
+    call(Op::GiveMode, b"", || rustix::fs::fchmod(fd, Mode::from_raw_mode(mode)))
 }
 
 /// Sets the mode of a directory that is held open by a bare handle.
 pub(crate) fn give_mode_held(dir: &Dir, mode: u32) -> Result<(), Errno> {
     let path = format!("/proc/self/fd/{}", dir.fd().as_raw_fd());
-    rustix::fs::chmod(path, Mode::from_raw_mode(mode))
+    call(Op::GiveMode, b"/proc", || rustix::fs::chmod(path, Mode::from_raw_mode(mode)))
 }
 
 /// Sets access and modification time, to the nanosecond.
 pub(crate) fn give_times(fd: impl AsFd, like: &Stat) -> Result<(), Errno> {
-    rustix::fs::futimens(fd, &timestamps(like))
+    call(Op::GiveTimes, b"", || rustix::fs::futimens(fd, &timestamps(like)))
 }
 
 fn timestamps(like: &Stat) -> Timestamps {
@@ -56,7 +57,7 @@ fn timestamps(like: &Stat) -> Timestamps {
 /// user in.
 pub(crate) fn remove_inherited_acl(fd: impl AsFd) -> Result<(), Errno> {
     for name in [ACCESS_ACL, DEFAULT_ACL] {
-        match rustix::fs::fremovexattr(&fd, name) {
+        match call(Op::RemoveAttribute, name.to_bytes(), || rustix::fs::fremovexattr(&fd, name)) {
             Ok(()) | Err(Errno::NODATA | Errno::OPNOTSUPP) => {}
             // A default ACL on what is not a directory.
             Err(Errno::ACCESS) if name == DEFAULT_ACL => {}
@@ -71,7 +72,7 @@ pub(crate) fn remove_inherited_acl(fd: impl AsFd) -> Result<(), Errno> {
 /// # Errors
 /// Only where the source's cannot be read.
 pub(crate) fn copy_attributes(from: &OwnedFd, to: &OwnedFd) -> Result<Attributes, Errno> {
-    let list = match grow(|buffer| rustix::fs::flistxattr(from, buffer)) {
+    let list = match call(Op::ListAttributes, b"", || grow(|buffer| rustix::fs::flistxattr(from, buffer))) {
         Ok(list) => list,
         Err(Errno::OPNOTSUPP) => return Ok(Attributes::default()),
         Err(error) => return Err(error),
@@ -92,7 +93,7 @@ pub(crate) fn copy_link_attributes(from: (&Dir, &[u8]), to: (&Dir, &[u8])) -> Re
         path
     };
     let (from, to) = (path(from), path(to));
-    let list = match grow(|buffer| rustix::fs::llistxattr(&*from, buffer)) {
+    let list = match call(Op::ListAttributes, b"", || grow(|buffer| rustix::fs::llistxattr(&*from, buffer))) {
         Ok(list) => list,
         // ENOENT: /proc is not mounted.
         Err(Errno::OPNOTSUPP | Errno::NOENT) => return Ok(Attributes::default()),
@@ -117,14 +118,14 @@ fn copy_each(
         if name.to_bytes().starts_with(b"trusted.SGI_ACL_") {
             continue;
         }
-        let value = match get(name) {
+        let value = match call(Op::GetAttribute, name.to_bytes(), || get(name)) {
             Ok(value) => value,
             // Taken away since the list was made, or not for us to read (security.*, trusted.*).
             Err(Errno::NODATA | Errno::PERM | Errno::ACCESS | Errno::OPNOTSUPP) => continue,
             Err(error) => return Err(error),
         };
         attributes.touched_mode |= name == ACCESS_ACL;
-        if let Err(error) = set(name, &value) {
+        if let Err(error) = call(Op::SetAttribute, name.to_bytes(), || set(name, &value)) {
             // Not something that it cannot hold, but something that is wrong.
             if matches!(error, Errno::IO | Errno::DQUOT | Errno::ROFS | Errno::NOMEM) {
                 return Err(error);
@@ -178,19 +179,22 @@ fn grow(read: impl Fn(&mut [u8]) -> Result<usize, Errno>) -> Result<Vec<u8>, Err
 pub(crate) fn link_owner_and_times(dir: &Dir, name: &[u8], like: &Stat, owner: bool) -> Result<(), Errno> {
     if owner {
         let (uid, gid) = (Uid::from_raw(like.uid), Gid::from_raw(like.gid));
-        match rustix::fs::chownat(dir.fd(), name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW) {
+        let give = || rustix::fs::chownat(dir.fd(), name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW);
+        match call(Op::GiveOwner, name, give) {
             // As mv: silently kept by its new owner. EACCES is a server's word for EPERM, since the directory is ours.
             Ok(()) | Err(Errno::PERM | Errno::ACCESS | Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS) => {}
             Err(error) => return Err(error),
         }
     }
-    rustix::fs::utimensat(dir.fd(), name, &timestamps(like), AtFlags::SYMLINK_NOFOLLOW)
+    let times = timestamps(like);
+    call(Op::GiveTimes, name, || rustix::fs::utimensat(dir.fd(), name, &times, AtFlags::SYMLINK_NOFOLLOW))
 }
 
 /// Sets the mode of a special file by its name. Only for files in a directory that nobody else can reach:
 /// `fchmodat` follows symlinks.
 pub(crate) fn special_mode(dir: &Dir, name: &[u8], mode: u32) -> Result<(), Errno> {
-    rustix::fs::chmodat(dir.fd(), name, Mode::from_raw_mode(mode), AtFlags::empty())
+    let mode = Mode::from_raw_mode(mode);
+    call(Op::GiveMode, name, || rustix::fs::chmodat(dir.fd(), name, mode, AtFlags::empty()))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 mod barrier;
 mod content;
 mod dir;
+pub mod fault;
 mod flagless;
 mod kind;
 mod limits;

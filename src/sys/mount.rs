@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 use rustix::io::Errno;
 
 use super::Dir;
+use super::fault::{Op, call};
 
 /// How data on a file system becomes durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +48,7 @@ const CASEFOLD: u32 = 0x4000_0000;
 fn magic(fd: impl AsFd) -> Result<u64, Errno> {
     // The type is a signed word whose width differs between machines; its low 32 bits are the number.
     #[allow(clippy::cast_sign_loss)]
-    rustix::fs::fstatfs(fd).map(|fs| fs.f_type as u64 & 0xFFFF_FFFF)
+    call(Op::StatFs, b"", || rustix::fs::fstatfs(fd)).map(|fs| fs.f_type as u64 & 0xFFFF_FFFF)
 }
 
 /// How data in `dir` becomes durable.
@@ -83,7 +84,7 @@ pub(crate) fn folds_case(dir: &Dir) -> bool {
         Ok(EXT | F2FS | TMPFS | RAMFS) => {
             // FS_IOC_GETFLAGS needs a real descriptor, not a bare handle.
             let Ok(fd) = dir.readable() else { return true };
-            match rustix::fs::ioctl_getflags(&fd) {
+            match call(Op::Flags, b"", || rustix::fs::ioctl_getflags(&fd)) {
                 Ok(flags) => flags.bits() & CASEFOLD != 0,
                 // ramfs, and tmpfs before 6.13, have no flags and no folding.
                 Err(_) => false,

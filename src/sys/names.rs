@@ -6,6 +6,7 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use super::Dir;
+use super::fault::{Op, call};
 
 /// How a rename that must not replace anything ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +24,8 @@ pub(crate) enum NoReplace {
 /// itself, and ENOSYS, EINVAL or EOPNOTSUPP where the file system does not know `RENAME_NOREPLACE` (NFS, some FUSE);
 /// whatever else `renameat2(2)` says.
 pub(crate) fn rename_noreplace(from: &Dir, name: &[u8], to: &Dir, new: &[u8]) -> Result<NoReplace, Errno> {
-    match retry_stale(|| rustix::fs::renameat_with(from.fd(), name, to.fd(), new, RenameFlags::NOREPLACE)) {
+    let rename = || rustix::fs::renameat_with(from.fd(), name, to.fd(), new, RenameFlags::NOREPLACE);
+    match retry_stale(|| call(Op::RenameNoReplace, name, rename)) {
         Ok(()) => Ok(NoReplace::Renamed),
         Err(Errno::EXIST) => Ok(NoReplace::Exists),
         Err(error) => Err(error),
@@ -41,7 +43,7 @@ pub(super) fn retry_stale<T>(call: impl Fn() -> Result<T, Errno>) -> Result<T, E
 
 /// Renames, and replaces what may be replaced, in one step.
 pub(crate) fn rename_replacing(from: &Dir, name: &[u8], to: &Dir, new: &[u8]) -> Result<(), Errno> {
-    retry_stale(|| rustix::fs::renameat(from.fd(), name, to.fd(), new))
+    retry_stale(|| call(Op::Rename, name, || rustix::fs::renameat(from.fd(), name, to.fd(), new)))
 }
 
 /// Whether `dir` is the directory `ancestor` or lies below it, as far as `..` tells (bind mounts hide it).
@@ -66,7 +68,7 @@ pub(crate) fn is_below(dir: &Dir, ancestor: super::FileId) -> Result<bool, Errno
 pub(crate) fn open_regular(dir: &Dir, name: &[u8]) -> Result<OwnedFd, Errno> {
     // NONBLOCK and NOCTTY: should a FIFO or a terminal have taken the name since, nothing hangs.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    retry_stale(|| rustix::fs::openat(dir.fd(), name, flags, Mode::empty()))
+    retry_stale(|| call(Op::OpenFile, name, || rustix::fs::openat(dir.fd(), name, flags, Mode::empty())))
 }
 
 /// Makes a regular file without a name in `dir`. It vanishes unless it is published.
@@ -75,13 +77,14 @@ pub(crate) fn open_regular(dir: &Dir, name: &[u8]) -> Result<OwnedFd, Errno> {
 /// EOPNOTSUPP or EISDIR where the file system cannot do that.
 pub(crate) fn create_unnamed(dir: &Dir, mode: u32) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
-    rustix::fs::openat(dir.fd(), c".", flags, Mode::from_raw_mode(mode))
+    let mode = Mode::from_raw_mode(mode);
+    call(Op::CreateUnnamed, b"", || rustix::fs::openat(dir.fd(), c".", flags, mode))
 }
 
 /// Makes a regular file under a name that must be free.
 pub(crate) fn create_named(dir: &Dir, name: &[u8], mode: u32) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    rustix::fs::openat(dir.fd(), name, flags, Mode::from_raw_mode(mode))
+    call(Op::Create, name, || rustix::fs::openat(dir.fd(), name, flags, Mode::from_raw_mode(mode)))
 }
 
 /// Gives an unnamed file its name, which must be free: EEXIST otherwise.
@@ -97,20 +100,21 @@ pub(crate) fn publish_unnamed(file: &OwnedFd, dir: &Dir, name: &[u8]) -> Result<
         write!(rest, "/proc/self/fd/{}", file.as_raw_fd()).map_err(|_| Errno::NAMETOOLONG)?;
         32 - rest.len()
     };
-    rustix::fs::linkat(CWD, &path[..len], dir.fd(), name, AtFlags::SYMLINK_FOLLOW)
+    let publish = || rustix::fs::linkat(CWD, &path[..len], dir.fd(), name, AtFlags::SYMLINK_FOLLOW);
+    call(Op::Publish, name, publish)
 }
 
 /// Removes a name that is not a directory.
 pub(crate) fn unlink(dir: &Dir, name: &[u8]) -> Result<(), Errno> {
-    rustix::fs::unlinkat(dir.fd(), name, AtFlags::empty())
+    call(Op::Unlink, name, || rustix::fs::unlinkat(dir.fd(), name, AtFlags::empty()))
 }
 
 /// Removes an empty directory.
 pub(crate) fn unlink_dir(dir: &Dir, name: &[u8]) -> Result<(), Errno> {
-    rustix::fs::unlinkat(dir.fd(), name, AtFlags::REMOVEDIR)
+    call(Op::RemoveDir, name, || rustix::fs::unlinkat(dir.fd(), name, AtFlags::REMOVEDIR))
 }
 
 /// Gives a file one more name.
 pub(crate) fn link(from: &Dir, name: &[u8], to: &Dir, new: &[u8]) -> Result<(), Errno> {
-    rustix::fs::linkat(from.fd(), name, to.fd(), new, AtFlags::empty())
+    call(Op::Link, name, || rustix::fs::linkat(from.fd(), name, to.fd(), new, AtFlags::empty()))
 }

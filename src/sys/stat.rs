@@ -6,6 +6,7 @@ use rustix::fs::{AtFlags, Statx, StatxAttributes, StatxFlags, StatxTimestamp, st
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
+use super::fault::{Op, call};
 use super::names::retry_stale;
 use super::{Dir, FileKind};
 
@@ -62,12 +63,12 @@ impl Stat {
     /// Looks at `name` in `dir`; a symlink itself, not what it points to.
     pub(crate) fn at(dir: &Dir, name: &[u8]) -> Result<Self, Errno> {
         let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
-        retry_stale(|| statx(dir.fd(), name, flags, WANTED)).map(Self::from)
+        retry_stale(|| call(Op::Stat, name, || statx(dir.fd(), name, flags, WANTED))).map(Self::from)
     }
 
     /// Looks at what is open.
     pub(crate) fn of(fd: impl AsFd) -> Result<Self, Errno> {
-        statx(fd, c"", AtFlags::EMPTY_PATH, WANTED).map(Self::from)
+        call(Op::Stat, b"", || statx(fd, c"", AtFlags::EMPTY_PATH, WANTED)).map(Self::from)
     }
 
     pub(crate) fn is_dir(&self) -> bool {

@@ -3,7 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::error::MoveError;
@@ -28,30 +29,35 @@ pub(crate) struct Stop {
     interrupted: Arc<AtomicBool>,
     /// From when on a further signal ends the process at once.
     second: Arc<AtomicBool>,
-    watcher: Once,
+    /// Ends the thread that watches for the first signal. Nothing is ever sent: it is dropped.
+    watched: OnceLock<Sender<()>>,
     given_up: AtomicBool,
 }
 
 impl Stop {
     pub(crate) fn new(interrupted: Arc<AtomicBool>, second: Arc<AtomicBool>) -> Self {
-        Self { interrupted, second, watcher: Once::new(), given_up: AtomicBool::new(false) }
+        Self { interrupted, second, watched: OnceLock::new(), given_up: AtomicBool::new(false) }
     }
 
     /// From now on there is work that may take long: half a second after a first signal, a second one is to end it.
     pub(crate) fn expect_long_work(&self) {
         const LOOK: Duration = Duration::from_millis(100);
         const GRACE: Duration = Duration::from_millis(400);
-        self.watcher.call_once(|| {
+        self.watched.get_or_init(|| {
+            let (watched, ended) = channel();
             let (interrupted, second) = (Arc::clone(&self.interrupted), Arc::clone(&self.second));
             let watch = move || {
                 while !interrupted.load(Ordering::Relaxed) {
-                    std::thread::sleep(LOOK);
+                    if ended.recv_timeout(LOOK) != Err(RecvTimeoutError::Timeout) {
+                        return;
+                    }
                 }
                 std::thread::sleep(GRACE);
                 second.store(true, Ordering::Relaxed);
             };
-            // Not joined: it holds nothing, and ends with the process. Without it, only SIGKILL is heard at once.
+            // Not joined: it holds nothing, and ends with the run. Without it, only SIGKILL is heard at once.
             std::thread::Builder::new().name("pmove-signals".into()).spawn(watch).ok();
+            watched
         });
     }
 

@@ -183,8 +183,13 @@ impl Tracer {
             Act::Fail(n) | Act::FailFromNowOn(n) => {
                 // The call here may be another than in the run by which the errors were counted.
                 let Some(&error) = call.errors.get(n % call.errors.len().max(1)) else { return };
-                done(format!("failed with {error:?}{}", if self.act == Act::Fail(n) { "" } else { " for good" }));
-                if matches!(self.act, Act::FailFromNowOn(_)) {
+                let is_lasting = matches!(self.act, Act::FailFromNowOn(_));
+                // No call is interrupted for ever.
+                if is_lasting && error == Errno::EINTR {
+                    return;
+                }
+                done(format!("failed with {error:?}{}", if is_lasting { " for good" } else { "" }));
+                if is_lasting {
                     self.lasting = Some((call.number, error));
                 }
                 self.fail(thread, regs, error);
