@@ -11,7 +11,9 @@ use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
 use crate::item::{Item, Outcome, Place, path_from};
-use crate::sys::{Dir, FileId, FileKind, Listing, Stat, link, open_regular, rename_replacing, sync_removals, unlink, unlink_dir};
+use crate::sys::{
+    Dir, FileId, FileKind, Listing, Stat, link, open_regular, rename_replacing, sync_removals, unlink, unlink_dir,
+};
 
 use super::compare::is_copy;
 use super::record::{Intent, Record};

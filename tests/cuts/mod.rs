@@ -5,6 +5,7 @@
 #![allow(dead_code, unreachable_pub, reason = "an executable exports nothing; `pub` marks what the tests use")]
 
 mod scene;
+pub mod story;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -77,11 +78,8 @@ impl Cut {
     /// `longest` is a little more than a run takes.
     fn toss(dice: &mut Dice, longest: Duration) -> Self {
         let micros = u64::try_from(longest.as_micros()).unwrap();
-        let moment = if dice.below(5) == 0 {
-            Moment::End
-        } else {
-            Moment::After(Duration::from_micros(dice.below(micros)))
-        };
+        let moment =
+            if dice.below(5) == 0 { Moment::End } else { Moment::After(Duration::from_micros(dice.below(micros))) };
         let first = if dice.toss() { Side::Source } else { Side::Target };
         Self { moment, kills: dice.toss(), first, flushes_source: dice.toss(), flushes_target: dice.below(4) == 0 }
     }
