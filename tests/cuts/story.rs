@@ -98,7 +98,8 @@ impl Story<'_> {
     /// The path of what was opened as descriptor `fd` last before `before`.
     fn made_as(&self, fd: &str, before: usize) -> Result<(String, String)> {
         let result = format!(" = {fd}<");
-        let made = self.calls[..before].iter().rev().find(|call| call.name == "openat" && call.text.contains(&result));
+        let opened = self.calls[..before].iter().filter(|call| call.name == "openat" && call.text.contains(&result));
+        let made = opened.filter(|call| call.ended <= before).max_by_key(|call| call.ended);
         let path = made.and_then(|call| call.text.rsplit_once(&result)).map(|(_, path)| path);
         let path = path.and_then(|path| path.split_once('>')).ok_or_else(|| format!("who made {fd}?"))?.0;
         Ok((path.to_owned(), path.rsplit_once('/').unwrap_or_default().0.to_owned()))
