@@ -44,18 +44,25 @@ fn stage(on: On, scene: Scene) -> Stage {
     let [from, target] = [Side::Source, Side::Target].map(|side| machine.path(side).to_owned());
     let overlay = (on == On::Overlay).then(|| {
         let [lower, upper, work] = ["lower", "upper", "work"].map(|name| target.join(name));
-        [&lower, &upper, &work].into_iter().for_each(|dir| fs::create_dir(dir).unwrap());
+        for dir in [&lower, &upper, &work] {
+            fs::create_dir(dir).unwrap();
+        }
         Mount::overlay(&lower, &upper, &work)
     });
     let to = overlay.as_ref().map_or(&*target, Mount::path).join("to");
     let from = from.join("from");
-    [&from, &to].into_iter().for_each(|dir| fs::create_dir(dir).unwrap());
+    for dir in [&from, &to] {
+        fs::create_dir(dir).unwrap();
+    }
     scene.build(&from, &to);
     Stage { from, to, _overlay: overlay, _machine: machine }
 }
 
+/// A source, and what was wrong with the order in which it was moved.
+type Told = (String, Result<(), String>);
+
 /// Moves it all, and tells of each source whether that was in order.
-fn told(stage: &Stage, pmove: Pmove) -> (Vec<Call>, Vec<(String, Result<(), String>)>) {
+fn told(stage: &Stage, pmove: Pmove) -> (Vec<Call>, Vec<Told>) {
     let names = promises::names(&stage.from);
     let is_tree: Vec<bool> = names.iter().map(|name| stage.from.join(name).is_dir()).collect();
     let (output, calls) = strace().record(pmove);

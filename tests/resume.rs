@@ -128,7 +128,9 @@ fn copied(calls: &[Call]) -> (u64, u64) {
 fn resumes(load: Load, loses_power: bool) {
     let mut machine = Machine::with_size(FsType::Ext4, Path::new("/dev/shm"), load.bytes * 3 / 2 + (128 << 20));
     let [from, to] = [Side::Source, Side::Target].map(|side| machine.path(side).join("dir"));
-    [&from, &to].into_iter().for_each(|dir| fs::create_dir(dir).unwrap());
+    for dir in [&from, &to] {
+        fs::create_dir(dir).unwrap();
+    }
     load.build(&from);
     machine.flush(Side::Source);
     machine.flush(Side::Target);
