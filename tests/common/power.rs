@@ -53,6 +53,8 @@ pub struct Machine {
     mounts: [Option<Mount>; 2],
     devices: Vec<LoopDevice>,
     kind: FsType,
+    /// Of each file system. Bytes.
+    size: u64,
     disk: Scratch,
 }
 
@@ -68,11 +70,18 @@ impl Machine {
     #[must_use]
     #[track_caller]
     pub fn new(kind: FsType, dir: &Path) -> Self {
+        Self::with_size(kind, dir, size(kind))
+    }
+
+    /// The same with `size` bytes for each.
+    #[must_use]
+    #[track_caller]
+    pub fn with_size(kind: FsType, dir: &Path, size: u64) -> Self {
         require_root();
         let disk = Scratch::new_in(dir);
         let file = fs::File::create_new(disk.join("disk")).expect("a new file");
-        file.set_len(2 * size(kind)).expect("a sparse file");
-        let mut machine = Self { mounts: [None, None], devices: Vec::new(), kind, disk };
+        file.set_len(2 * size).expect("a sparse file");
+        let mut machine = Self { mounts: [None, None], devices: Vec::new(), kind, size, disk };
         machine.attach();
         for device in &machine.devices {
             must(kind.mkfs().arg(&device.0));
@@ -138,7 +147,7 @@ impl Machine {
     }
 
     fn attach(&mut self) {
-        let size = size(self.kind);
+        let size = self.size;
         for offset in [0, size] {
             let mut command = Command::new("losetup");
             // Direct: the file systems' pages are not cached a second time as the disk's.

@@ -28,6 +28,16 @@ pub struct Call {
     pub name: String,
     /// Arguments, result and error, as strace writes them after the name: `(3, "a", 0) = -1 ENOENT (…)`.
     pub text: String,
+    /// How many calls of the record had begun when this one returned: it did so before those from this index on.
+    pub ended: usize,
+}
+
+impl Call {
+    /// Whether it succeeded.
+    #[must_use]
+    pub fn is_ok(&self) -> bool {
+        self.text.rsplit_once(" = ").is_some_and(|(_, result)| !result.starts_with('-') && !result.starts_with('?'))
+    }
 }
 
 impl Counts {
@@ -67,6 +77,13 @@ impl Strace {
     #[must_use]
     pub fn inject(mut self, what: &str) -> Self {
         self.args.push(format!("--inject={what}"));
+        self
+    }
+
+    /// Shows the path of every descriptor: `fsync(3</tmp/a>)`.
+    #[must_use]
+    pub fn with_paths(mut self) -> Self {
+        self.args.push("--decode-fds=path".to_owned());
         self
     }
 
@@ -134,6 +151,7 @@ fn parse(log: &str) -> Vec<Call> {
         if let Some(resumed) = rest.strip_prefix("<... ") {
             if let (Some(call), Some((_, text))) = (unfinished.remove(&thread), resumed.split_once(" resumed>")) {
                 calls[call].text.push_str(text);
+                calls[call].ended = calls.len();
             }
             continue;
         }
@@ -143,11 +161,14 @@ fn parse(log: &str) -> Vec<Call> {
             continue;
         }
         let mut text = &rest[name.len()..];
+        let mut ended = calls.len() + 1;
         if let Some(begun) = text.strip_suffix(" <unfinished ...>") {
             unfinished.insert(thread, calls.len());
             text = begun;
+            // Unless it is resumed, it never returned.
+            ended = usize::MAX;
         }
-        calls.push(Call { thread, name: name.to_owned(), text: text.to_owned() });
+        calls.push(Call { thread, name: name.to_owned(), text: text.to_owned(), ended });
     }
     calls
 }

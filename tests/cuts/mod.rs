@@ -5,6 +5,7 @@
 #![allow(dead_code, unreachable_pub, reason = "an executable exports nothing; `pub` marks what the tests use")]
 
 mod scene;
+pub mod story;
 
 use std::cell::RefCell;
 use std::collections::HashMap;

@@ -83,9 +83,9 @@ impl Scene {
             Self::Few | Self::Pattern | Self::Overwrite | Self::Links => pmove.args(["--allow-empty", "*"]).arg(to),
             Self::List => {
                 // What was in the list at first: names that have gone since are said to be missing.
-                let list = (0..TWO_BATCHES).map(|i| format!("f{i:03}\0")).collect::<Vec<_>>().concat() + "link\0";
+                let list: Vec<String> = (0..TWO_BATCHES).map(|i| format!("f{i:03}")).collect();
                 // What is not replaced shows what is done twice.
-                pmove.args(["-n", "-0", "--files-from", "-"]).arg(to).stdin(list)
+                pmove.args(["-n", "-0", "--files-from", "-"]).arg(to).stdin(list.join("\0") + "\0link")
             }
             // Its name must not be taken for a directory to move into, the second time.
             Self::Tree => pmove.arg("d").arg(to.join("d")),

@@ -26,6 +26,9 @@ use super::stage::Tree;
 /// So many files of a directory make a piece of work that another worker may take.
 const CHUNK: usize = 128;
 
+/// So many bytes of a piece are noted in the journal at the latest: a checkpoint proves nothing else. Bytes.
+const NOTED: u64 = 64 << 20;
+
 /// A directory of the source and its stage, open.
 pub(super) struct Pair<'a> {
     source: Dir,
@@ -189,12 +192,18 @@ impl<'a> Walk<'a> {
     fn files(self, id: u32, pair: &Pair<'_>, entries: Vec<Entry>) {
         let known = self.tree.known.get(&self.tree.nodes.path(id));
         let mut staged = Vec::with_capacity(entries.len());
+        let mut bytes = 0;
         for entry in entries {
             if self.tree.is_over() {
                 break;
             }
+            if bytes >= NOTED {
+                self.note(id, &mut staged);
+                bytes = 0;
+            }
             match self.file(id, pair, &entry, known.and_then(|known| known.get(&*entry.name))) {
                 Ok(Some(stat)) => {
+                    bytes += stat.size;
                     staged.push(StagedFile { name: entry.name.into_vec(), stamp: Stamp::of(&stat) });
                     self.tree.context.counters.moved(1);
                 }
@@ -205,8 +214,13 @@ impl<'a> Walk<'a> {
                 }
             }
         }
+        self.note(id, &mut staged);
+    }
+
+    /// Takes note of what was staged in a directory.
+    fn note(self, id: u32, staged: &mut Vec<StagedFile>) {
         if !staged.is_empty() {
-            self.tree.journal.append(&Frame::Files { dir: id, files: staged });
+            self.tree.journal.append(&Frame::Files { dir: id, files: std::mem::take(staged) });
         }
         self.tree.checkpoint_if_due();
     }

@@ -390,5 +390,7 @@ fn checkpoint(copying: &Copying, context: &Context, journal: &Journal) -> std::r
         Durability::Each | Durability::Never => {}
     }
     journal.append(&Frame::Proven { before });
-    journal.flush().map(|_| true)
+    journal.flush()?;
+    // A proof that is not on the disk itself would be lost with the power, and with it all the work since the one before.
+    copying.barrier.sync_files([journal.file()]).map(|_| true)
 }
