@@ -39,10 +39,12 @@ fn moves_all(odd: &Odd) {
 /// What is at the target stays, and so does its source.
 fn keeps_what_is_there(odd: &Odd) {
     for (from, to) in odd.ways() {
-        Tree::new().file("f", "new").file("d/x", "new").file("free", "new").build(from);
-        Tree::new().file("f", "old").file("d/x", "old").build(to);
-        pmove(from, &["-n", "f", "d", "free"], to).ok();
-        assert_eq!(names(from), ["d", "f"]);
+        Tree::new().file("f", "new").file("d/x", "new").file("e/x", "new").file("free", "new").build(from);
+        Tree::new().file("f", "old").file("d/x", "old").dir("e").build(to);
+        // The first teaches that the flag is missing, where it is.
+        pmove(from, &["-n", "free", "f", "d", "e"], to).ok();
+        assert_eq!(names(from), ["d", "e", "f"]);
+        assert!(names(&to.join("e")).is_empty());
         assert_eq!(fs::read(to.join("f")).unwrap(), b"old");
         assert_eq!(fs::read(to.join("d/x")).unwrap(), b"old");
         assert_eq!(fs::read(to.join("free")).unwrap(), b"new");

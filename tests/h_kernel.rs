@@ -151,6 +151,23 @@ fn h50_a_file_of_procfs_is_copied_with_what_is_in_it_and_stays() {
     assert!(litter(&to).is_empty());
 }
 
+#[test]
+#[ignore = "needs root and loop mounts"]
+fn h47_without_proc_stages_have_names() {
+    // An unnamed file gets its name by way of /proc.
+    let hide = ["unshare", "--mount", "sh", "-c", "mount -t tmpfs none /proc && exec \"$@\"", "sh"];
+    for sides in [across(), back()] {
+        Tree::everything().build(&sides.from);
+        fs::create_dir(sides.from.join("tree")).unwrap();
+        Tree::everything().build(sides.from.join("tree"));
+        let whole = Snapshot::of(&*sides.from).without_root();
+        Pmove::new().arg("*").arg(&*sides.to).cwd(&sides.from).under(hide).run().ok().stderr_is("");
+        assert_same(&whole, &Snapshot::of(&*sides.to).without_root());
+        assert!(names(&sides.from).is_empty());
+        sides.assert_no_litter();
+    }
+}
+
 /// What `copy_file_range` and `sendfile` have been seen to say where reading and writing work.
 const ZOO: &[&str] =
     &["EXDEV", "EINVAL", "EPERM", "EOPNOTSUPP", "ENOENT", "EACCES", "ETXTBSY", "ENOSYS", "EIO", "EBADF", "ENOMEM"];
@@ -224,12 +241,12 @@ fn h59_interrupted_calls_are_made_again() {
 #[test]
 fn h58_few_descriptors_are_enough() {
     for sides in everywhere() {
-        let tree = Tree::new().files(300, |i| (format!("f{i:03}"), i.to_string()));
-        let tree =
-            (0..40).fold(tree, |tree, i| tree.file(format!("d/{}/x{i}", i % 7), "deep").file(format!("e{i}/y"), "y"));
+        let tree = Tree::new().files(60, |i| (format!("f{i:03}"), i.to_string()));
+        // Wide and deep, so that all workers are in it at once.
+        let tree = (0..240).fold(tree, |tree, i| tree.file(format!("d/{}/{}/x{i}", i % 60, i % 3), "deep"));
         tree.build(&sides.from);
         let whole = Snapshot::of(&*sides.from).without_root();
-        for jobs in ["1", "16"] {
+        for jobs in ["1", "64"] {
             sides.pmove().args(["-j", jobs, "*"]).arg(&*sides.to).limit("-n 32").run().ok().stderr_is("");
             assert_same(&whole, &Snapshot::of(&*sides.to).without_root());
             assert!(names(&sides.from).is_empty());

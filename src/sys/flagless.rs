@@ -35,13 +35,10 @@ pub(crate) fn carry(from: &Dir, name: &[u8], stat: &Stat, to: &Dir, new: &[u8]) 
         // own work in the way.
         Err(_) if Stat::at(to, new).is_ok_and(|now| now.id == stat.id && now.links > stat.links) => {}
         Err(Errno::EXIST) => return Ok(Carried::Exists),
-        // No hard links either (FAT, some FUSE): a look and then a rename is all that such a file system offers.
+        // No hard links either (some FUSE). The new name was free a moment ago, or this had been EEXIST (linkat(2) looks
+        // first): a look and then a rename is all that such a file system offers.
         Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::MLINK) => {
-            return match Stat::at(to, new) {
-                Ok(_) => Ok(Carried::Exists),
-                Err(Errno::NOENT) => done(rename_replacing(from, name, to, new), (from, name), (to, new), stat.id),
-                Err(error) => Err(error),
-            };
+            return done(rename_replacing(from, name, to, new), (from, name), (to, new), stat.id);
         }
         Err(error) => return Err(error),
     }
