@@ -22,7 +22,7 @@ pub(crate) use content::{
 pub(crate) use dir::{Dir, create_private_dir, create_special, create_symlink, lock, lock_and_wait, read_link};
 pub(crate) use kind::FileKind;
 pub(crate) use limits::{
-    clear_umask, clock_offset, descriptor_limit, effective_user, file_system_time, has_proc, run_token,
+    clear_umask, clock_offset, descriptor_limit, effective_user, exact_time, file_system_time, has_proc, run_token,
 };
 pub(crate) use listing::{Entry, Listing};
 pub(crate) use metadata::{

@@ -67,7 +67,7 @@ fn rename_item(context: &Context, from: &Place, target: &Target, item: &Item) ->
         }
         Ok(NoReplace::Exists) => rename_over(context, from, target, item, name),
         Err(Errno::XDEV) => Ok(Attempt::OtherDevice),
-        Err(error) => Err(explain(from, target, item, error)),
+        Err(error) => Err(explain(context, from, target, item, error)),
     }
 }
 
@@ -75,6 +75,8 @@ fn rename_item(context: &Context, from: &Place, target: &Target, item: &Item) ->
 fn rename_over(context: &Context, from: &Place, target: &Target, item: &Item, name: &[u8]) -> Result<Attempt> {
     let stat = match Stat::at(&from.dir, &item.name) {
         Ok(stat) => stat,
+        // The kernel looks for the source first: it was there when the target was in the way.
+        Err(Errno::NOENT) => return Err(Box::new(MoveError::Vanished { path: from.path_of(item) })),
         Err(source) => return Err(Box::new(MoveError::Stat { path: from.path_of(item), source })),
     };
     match target.judge(context, from, item, &stat)? {
@@ -84,7 +86,7 @@ fn rename_over(context: &Context, from: &Place, target: &Target, item: &Item, na
     match rename_replacing(&from.dir, name, &target.place.dir, item.target_name()) {
         Ok(()) => {}
         Err(Errno::XDEV) => return Ok(Attempt::OtherDevice),
-        Err(error) => return Err(explain(from, target, item, error)),
+        Err(error) => return Err(explain(context, from, target, item, error)),
     }
     // rename(2) leaves two links of one inode alone and says yes: had the target become one since the look,
     // the source would still be there.
@@ -106,14 +108,14 @@ pub(super) fn not_a_directory(from: PathBuf, to: PathBuf, stat: &Stat) -> MoveEr
 }
 
 /// Puts what the kernel said about a rename into mv's words.
-fn explain(place: &Place, target: &Target, item: &Item, error: Errno) -> Box<MoveError> {
+fn explain(context: &Context, place: &Place, target: &Target, item: &Item, error: Errno) -> Box<MoveError> {
     let (from, to) = (place.path_of(item), target.path(item));
     Box::new(match error {
         // Which of the two is missing?
         Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG => match Stat::at(&place.dir, &item.name) {
             Ok(stat) if item.only_directory && !stat.is_dir() => not_a_directory(from, to, &stat),
             Ok(_) => MoveError::Move { from, to, source: error },
-            Err(source) => MoveError::Stat { path: from, source },
+            Err(source) => return target.missing(context, place, item, source),
         },
         Errno::INVAL => match Stat::at(&place.dir, &item.name) {
             Ok(stat) if stat.is_dir() && is_below(&target.place.dir, stat.id).unwrap_or(false) => {

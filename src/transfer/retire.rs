@@ -85,6 +85,10 @@ impl Published {
         };
         match removed {
             Ok(()) => Outcome::Copied { bytes: one.bytes },
+            Err(Errno::NOENT) => {
+                let (from, to) = (place.path_of(&one.item), self.target.path(&one.item));
+                Outcome::Failed(Box::new(MoveError::VanishedOnTheWay { from, to }))
+            }
             Err(source) => Outcome::Failed(Box::new(MoveError::Remove { path: place.path(name), source })),
         }
     }

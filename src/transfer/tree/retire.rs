@@ -48,6 +48,9 @@ impl PublishedTree {
                         // One that stays is read by the next run, which finds everything done.
                         unlink(room, &journal).ok();
                         outcome.map_err(|error| match error {
+                            Failure::Remove(Errno::NOENT) => {
+                                MoveError::VanishedOnTheWay { from: from.clone(), to: job.target.path(&job.item) }
+                            }
                             Failure::Remove(source) => MoveError::Remove { path: from.clone(), source },
                             Failure::Changed => {
                                 MoveError::Changed { from: from.clone(), to: job.target.path(&job.item) }
