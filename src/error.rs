@@ -145,6 +145,20 @@ pub enum MoveError {
         /// What the kernel said.
         source: Errno,
     },
+    /// The source was there, and is gone: somebody else has moved or removed it. Nothing of it was published.
+    #[error("{} vanished before it could be moved", Quoted(path))]
+    Vanished {
+        /// The source.
+        path: PathBuf,
+    },
+    /// The source went while it was on its way, after it was published.
+    #[error("{} vanished while it was being moved; {} holds what was read of it", Quoted(from), Quoted(to))]
+    VanishedOnTheWay {
+        /// The source.
+        from: PathBuf,
+        /// The target.
+        to: PathBuf,
+    },
     /// The source changed after it was copied. It stays.
     #[error(
         "{} changed while it was being moved; it stays, and {} holds what was read before",

@@ -1,7 +1,7 @@
 //! `--dry-run`: says what would be moved where, and what would go wrong as far as a look can tell. Changes nothing.
 
 use crate::error::{MoveError, Quoted, Result};
-use crate::item::{Item, Place, Verdict};
+use crate::item::{Item, Place, Standing, Verdict};
 use crate::plan::{Planned, Planner};
 use crate::report::Reporter;
 use crate::source::Candidate;
@@ -51,7 +51,7 @@ fn look(context: &Context, planner: &Planner, source: &Place, item: &Item) -> Re
     if item.only_directory && !stat.is_dir() {
         return Err(Box::new(MoveError::Stat { path: from, source: rustix::io::Errno::NOTDIR }));
     }
-    if item.rival {
+    if item.standing == Standing::Rival {
         // An earlier source of this run would be there by then.
         return match context.policy {
             crate::item::Policy::Skip => Ok(None),

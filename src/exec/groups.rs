@@ -106,7 +106,12 @@ impl Group {
                 }
                 Err(source) => {
                     let path = crate::item::path_from([&*prefix, &*item.name].concat());
-                    collected.lost.push((item, Box::new(MoveError::Stat { path, source })));
+                    let error = match source {
+                        // It was looked at when it was collected.
+                        Errno::NOENT => MoveError::Vanished { path },
+                        source => MoveError::Stat { path, source },
+                    };
+                    collected.lost.push((item, Box::new(error)));
                 }
             }
         }

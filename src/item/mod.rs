@@ -25,8 +25,10 @@ pub(crate) struct Item {
     pub(crate) only_directory: bool,
     /// What a listing said it is. A hint: it is looked at again before anything depends on it.
     pub(crate) hint: Option<FileKind>,
-    /// Another source of this run may have been given the same target before.
-    pub(crate) rival: bool,
+    /// A pattern has found it: if it is not there, it is not there any more.
+    pub(crate) was_found: bool,
+    /// How it stands to the sources before it.
+    pub(crate) standing: Standing,
     /// The source directory, where it is not that of the batch (members of a hard-link group).
     pub(crate) place: Option<Arc<Place>>,
     /// Where the other names of its file are, if it has any.
@@ -52,6 +54,17 @@ impl Item {
     pub(crate) fn target_name(&self) -> &[u8] {
         self.new_name.as_deref().unwrap_or(&self.name)
     }
+}
+
+/// How a source stands to those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Nothing before it has this name.
+    Free,
+    /// The same source may have been named before.
+    Repeated,
+    /// Another source may have been given the same target.
+    Rival,
 }
 
 /// Items that share a source and a target directory.

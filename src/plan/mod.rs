@@ -16,12 +16,12 @@ use rustix::io::Errno;
 pub(crate) use destination::{Destination, DestinationKind, resolve_destination};
 
 use crate::error::MoveError;
-use crate::item::{Gathered, Item, Place, path_from};
+use crate::item::{Gathered, Item, Place, Standing, path_from};
 use crate::source::{Candidate, Hint, Origin};
 use crate::sys::{FileKind, Stat};
 use crate::transfer::{Leftovers, Target};
 
-use names::{Names, Standing};
+use names::Names;
 use places::{Overlap, Places};
 
 /// What is to be done with a candidate.
@@ -107,7 +107,10 @@ impl Planner {
             }
             Err(source) => {
                 let path = path_from(candidate.path.into_vec());
-                return Planned::Refused { order, error: Box::new(MoveError::Stat { path, source }) };
+                // The directory that a pattern found it in has gone meanwhile, and not with this run.
+                let has_vanished = candidate.origin == Origin::Pattern && source == Errno::NOENT;
+                let error = if has_vanished { MoveError::Vanished { path } } else { MoveError::Stat { path, source } };
+                return Planned::Refused { order, error: Box::new(error) };
             }
         };
         let new_name = self.destination.name.clone();
@@ -122,7 +125,8 @@ impl Planner {
                 Hint::Directory => Some(FileKind::Directory),
                 Hint::Unknown | Hint::Other => None,
             },
-            rival: standing == Standing::Rival,
+            was_found: candidate.origin == Origin::Pattern,
+            standing,
             place: None,
             links: Gathered::No,
             order,

@@ -8,7 +8,7 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 
-use crate::item::Place;
+use crate::item::{Place, Standing};
 use crate::sys::FileId;
 use crate::transfer::Target;
 
@@ -16,17 +16,6 @@ use super::bloom::Bloom;
 
 /// The set is cut up, so that growing it copies a small part of it at a time.
 const PARTS: usize = 64;
-
-/// How a source stands to those before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
-    /// Nothing before it has this name.
-    Free,
-    /// The same source may have been named before.
-    Repeated,
-    /// Another source may have been given the same target.
-    Rival,
-}
 
 /// The names that were given out.
 #[derive(Debug, Default)]

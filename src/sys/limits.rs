@@ -47,6 +47,12 @@ pub(crate) fn file_system_time() -> Time {
     Time { sec: now.tv_sec, nsec: u32::try_from(now.tv_nsec).unwrap_or(0) }
 }
 
+/// The time to the nanosecond: never earlier than what a file system has stamped before.
+pub(crate) fn exact_time() -> Time {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+    Time { sec: now.tv_sec, nsec: u32::try_from(now.tv_nsec).unwrap_or(0) }
+}
+
 /// What the clock that can be set and the one that cannot differ by. Nanoseconds.
 pub(crate) fn clock_offset() -> i128 {
     let nanoseconds = |clock| {

@@ -26,7 +26,7 @@ pub(crate) use dir::{Dir, create_private_dir, create_special, create_symlink, fo
 pub(crate) use flagless::{Carried, carry, has_arrived, may_lack_flag, rename_somehow, rename_without_flag};
 pub(crate) use kind::FileKind;
 pub(crate) use limits::{
-    clear_umask, clock_offset, descriptor_limit, effective_user, file_system_time, has_proc, run_token,
+    clear_umask, clock_offset, descriptor_limit, effective_user, exact_time, file_system_time, has_proc, run_token,
 };
 pub(crate) use listing::{Entry, Listing};
 pub(crate) use metadata::{

@@ -89,6 +89,8 @@ pub(crate) struct Context {
     pub(crate) token: String,
     /// When the run began, by the clock that file systems use.
     started: Time,
+    /// The same by the exact clock: no file that was changed before has a later time.
+    began: Time,
     /// What that clock and the one that is never set differed by then. Nanoseconds.
     clock_offset: i128,
     /// Stage under a name, not with an open descriptor: descriptors are short, or /proc is not there.
@@ -119,6 +121,7 @@ impl Context {
             stop,
             token: crate::sys::run_token(),
             started: crate::sys::file_system_time(),
+            began: crate::sys::exact_time(),
             clock_offset: crate::sys::clock_offset(),
             descriptors,
             named_stages: descriptors < 512 || !crate::sys::has_proc(),
@@ -169,6 +172,12 @@ impl Context {
     pub(crate) fn predates_run(&self, ctime: Time) -> bool {
         const SET_BACK: i128 = 1_000_000;
         ctime < self.started && crate::sys::clock_offset() >= self.clock_offset - SET_BACK
+    }
+
+    /// Whether a file was last renamed, linked or changed after the run had begun. In doubt, no: file systems take the
+    /// time of the last tick, so the first few milliseconds look older than they are.
+    pub(crate) fn is_later_than_its_begin(&self, ctime: Time) -> bool {
+        ctime > self.began
     }
 
     /// Counts a failure, where and when it happens. Ends the taking of work if there were too many, or if all that

@@ -112,7 +112,7 @@ impl<'a> Carrying<'a> {
                 }
             }
             Err(Errno::XDEV) => Ok(Carriage::OtherDevice),
-            Err(error) => Err(super::rename::explain(from, self.target, item, error)),
+            Err(error) => Err(super::rename::explain(self.context, from, self.target, item, error)),
         }
     }
 }

@@ -69,6 +69,10 @@ fn publish_one(
 ) -> Result<Option<Outcome>> {
     let one = &items[index];
     let from = one.item.place.as_deref().unwrap_or(source);
+    if let Err(error) = still_there(one, from) {
+        withdraw(copying, &one.stage);
+        return Err(error);
+    }
     match Staged::publish_one(context, target, copying, items, index) {
         Ok(true) => {}
         Ok(false) => match target.judge(context, from, &one.item, &one.stat) {
@@ -78,9 +82,9 @@ fn publish_one(
             }
             Ok(_) => {
                 // The old target is gone for good after this: it is not to go for a mixture.
-                if Stamp::of(&one.stat).check(&from.dir, &one.item.name) == Ok(false) {
+                if let Err(error) = still_there(one, from) {
                     withdraw(copying, &one.stage);
-                    return Err(Box::new(MoveError::ChangedWhileRead { path: from.path_of(&one.item) }));
+                    return Err(error);
                 }
                 replace(target, copying, items, index)?;
             }
@@ -99,6 +103,18 @@ fn publish_one(
         context.links.note_single(one.stat.id, target, one.item.target_name());
     }
     Ok(None)
+}
+
+/// Whether the source is still there, and what was copied. What somebody else has moved meanwhile must not turn up a
+/// second time: its target may have been taken further by now.
+fn still_there(one: &StagedItem, from: &Place) -> Result<()> {
+    let path = || from.path_of(&one.item);
+    match Stamp::of(&one.stat).check(&from.dir, &one.item.name) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Box::new(MoveError::ChangedWhileRead { path: path() })),
+        Err(Errno::NOENT) => Err(Box::new(MoveError::Vanished { path: path() })),
+        Err(source) => Err(Box::new(MoveError::Stat { path: path(), source })),
+    }
 }
 
 /// Puts a staged file in the place of an existing target, in one step.

@@ -130,11 +130,11 @@ fn rename_item(context: &Context, from: &Place, target: &Target, item: &Item) ->
             Ok(done(target, item))
         }
         Ok(NoReplace::Exists) => rename_over(context, from, target, item, name),
-        Err(error) if may_lack_flag(error) => match explain(from, target, item, error) {
+        Err(error) if may_lack_flag(error) => match explain(context, from, target, item, error) {
             into_itself if matches!(*into_itself, MoveError::IntoItself { .. }) => Err(into_itself),
             _ => Ok(Attempt::Flagless),
         },
-        Err(error) => Err(explain(from, target, item, error)),
+        Err(error) => Err(explain(context, from, target, item, error)),
     }
 }
 
@@ -142,6 +142,8 @@ fn rename_item(context: &Context, from: &Place, target: &Target, item: &Item) ->
 fn rename_over(context: &Context, from: &Place, target: &Target, item: &Item, name: &[u8]) -> Result<Attempt> {
     let stat = match Stat::at(&from.dir, &item.name) {
         Ok(stat) => stat,
+        // The kernel looks for the source first: it was there when the target was in the way.
+        Err(Errno::NOENT) => return Err(Box::new(MoveError::Vanished { path: from.path_of(item) })),
         Err(source) => return Err(Box::new(MoveError::Stat { path: from.path_of(item), source })),
     };
     // The kernel looks at the target first: that there is one says nothing of the source.
@@ -156,7 +158,7 @@ fn rename_over(context: &Context, from: &Place, target: &Target, item: &Item, na
         Ok(()) => {}
         Err(Errno::XDEV) => return Ok(Attempt::OtherDevice),
         Err(_) if has_arrived(&from.dir, &item.name, &target.place.dir, item.target_name(), stat.id) => {}
-        Err(error) => return Err(explain(from, target, item, error)),
+        Err(error) => return Err(explain(context, from, target, item, error)),
     }
     // rename(2) leaves two links of one inode alone and says yes: had the target become one since the look,
     // the source would still be there.
@@ -177,14 +179,14 @@ pub(super) fn not_a_directory(from: PathBuf, to: PathBuf, stat: &Stat) -> MoveEr
 }
 
 /// Puts what the kernel said about a rename into mv's words.
-pub(super) fn explain(place: &Place, target: &Target, item: &Item, error: Errno) -> Box<MoveError> {
+pub(super) fn explain(context: &Context, place: &Place, target: &Target, item: &Item, error: Errno) -> Box<MoveError> {
     let (from, to) = (place.path_of(item), target.path(item));
     Box::new(match error {
         // Which of the two is missing?
         Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG => match Stat::at(&place.dir, &item.name) {
             Ok(stat) if item.only_directory && !stat.is_dir() => not_a_directory(from, to, &stat),
             Ok(_) => MoveError::Move { from, to, source: error },
-            Err(source) => MoveError::Stat { path: from, source },
+            Err(source) => return target.missing(context, place, item, source),
         },
         Errno::INVAL => match Stat::at(&place.dir, &item.name) {
             Ok(stat) if stat.is_dir() && is_below(&target.place.dir, stat.id).unwrap_or(false) => {

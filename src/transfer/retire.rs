@@ -81,18 +81,25 @@ impl Published {
     fn unlink(&self, one: &StagedItem) -> Outcome {
         let place = one.item.place.as_deref().unwrap_or(&self.source);
         let name = &one.item.name;
-        let removed = match Stamp::of(&one.stat).check(&place.dir, name) {
-            Ok(true) => unlink(&place.dir, name),
-            Ok(false) => return Outcome::Failed(self.changed(one)),
-            Err(source) => return Outcome::Failed(Box::new(MoveError::Remove { path: place.path(name), source })),
+        let failed = |source| {
+            let (from, to) = (place.path_of(&one.item), self.target.path(&one.item));
+            Outcome::Failed(Box::new(match source {
+                Errno::NOENT => MoveError::VanishedOnTheWay { from, to },
+                source => MoveError::Remove { path: from, source },
+            }))
         };
-        match removed {
+        match Stamp::of(&one.stat).check(&place.dir, name) {
+            Ok(true) => {}
+            Ok(false) => return Outcome::Failed(self.changed(one)),
+            Err(source) => return failed(source),
+        }
+        match unlink(&place.dir, name) {
             Ok(()) => Outcome::Copied { bytes: one.bytes },
             // It was there a moment ago, and is gone: a server that was asked twice, because its first answer was lost.
             Err(_) if is_remote(&place.dir) && Stat::at(&place.dir, name) == Err(Errno::NOENT) => {
                 Outcome::Copied { bytes: one.bytes }
             }
-            Err(source) => Outcome::Failed(Box::new(MoveError::Remove { path: place.path(name), source })),
+            Err(source) => failed(source),
         }
     }
 

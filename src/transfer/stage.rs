@@ -164,8 +164,8 @@ impl Stager<'_> {
         let looked = if item.hint == Some(FileKind::Regular) && !item.only_directory {
             None
         } else {
-            let stat =
-                Stat::at(&self.from.dir, &item.name).map_err(|source| MoveError::Stat { path: path(), source })?;
+            let stat = Stat::at(&self.from.dir, &item.name)
+                .map_err(|source| self.target.missing(self.context, self.from, item, source))?;
             if item.only_directory && !stat.is_dir() {
                 return Err(Box::new(not_a_directory(path(), self.target.path(item), &stat)));
             }
@@ -185,7 +185,8 @@ impl Stager<'_> {
         let path = self.from.path_of(item);
         let file = match open_regular(&self.from.dir, &item.name) {
             Ok(file) => file,
-            Err(Errno::NOENT) => return Err(Box::new(MoveError::Stat { path, source: Errno::NOENT })),
+            // It was looked at, or listed, before.
+            Err(Errno::NOENT) => return Err(Box::new(MoveError::Vanished { path })),
             // It is not what the listing said: a symlink, or a socket, by now.
             Err(Errno::LOOP | Errno::NXIO) if looked.is_none() => {
                 return self.stage(&Item { hint: None, ..item.clone() }, earlier);

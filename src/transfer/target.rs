@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
-use crate::item::{Item, Place, Policy, Refusal, Verdict, resolve};
+use crate::item::{Gathered, Item, Place, Policy, Refusal, Standing, Verdict, resolve};
 use crate::sys::{Barrier, Dir, FileId, FileKind, Stat, folds_case, follow, has_local_clock, is_remote};
 
 use super::Context;
@@ -159,7 +159,21 @@ impl Target {
         }
         // The name's fingerprint was seen before. If that source failed, or it was a chance likeness, the file is older
         // than the run, since publishing sets the ctime; where the clock is not ours, nothing can be told by it.
-        item.rival && !(has_local_clock(&self.place.dir) && context.predates_run(existing.ctime))
+        item.standing == Standing::Rival && !(has_local_clock(&self.place.dir) && context.predates_run(existing.ctime))
+    }
+
+    /// What to say of a source that cannot be looked at: mv's words, or, where it was there when the run began, that it
+    /// has vanished. It was, if a pattern has found it, or if somebody else has given its target that name meanwhile.
+    pub(crate) fn missing(&self, context: &Context, from: &Place, item: &Item, source: Errno) -> Box<MoveError> {
+        let path = from.path_of(item);
+        let is_taken = || {
+            item.standing == Standing::Free
+                && has_local_clock(&self.place.dir)
+                && Stat::at(&self.place.dir, item.target_name())
+                    .is_ok_and(|existing| context.is_later_than_its_begin(existing.ctime))
+        };
+        let has_vanished = source == Errno::NOENT && (item.was_found || item.links != Gathered::No || is_taken());
+        Box::new(if has_vanished { MoveError::Vanished { path } } else { MoveError::Stat { path, source } })
     }
 
     /// Whether the source is a symlink, and the target what it leads to: the symlink in its place would lead to itself,

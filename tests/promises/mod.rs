@@ -184,3 +184,18 @@ pub fn injected(pmove: Pmove, what: &[&str]) -> Pmove {
     let calls: Vec<&str> = what.iter().filter_map(|what| what.split(':').next()).collect();
     pmove.under(strace.into_iter().chain([format!("--trace={}", calls.join(","))]).chain(inject).chain(["--".into()]))
 }
+
+/// How often a race is run: `few` times, or as often as `PMOVE_TEST_ROUNDS` says (a thousand, before a release).
+#[must_use]
+pub fn rounds(few: usize) -> usize {
+    std::env::var("PMOVE_TEST_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(few)
+}
+
+/// Removes everything that is directly in `dir`, and below.
+pub fn empty(dir: &Path) {
+    for path in entries(dir) {
+        let is_dir = path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
+        let removed = if is_dir { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        removed.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    }
+}

@@ -21,8 +21,11 @@ mod stage;
 
 use std::sync::Arc;
 
+use rustix::io::Errno;
+
+use crate::error::{MoveError, Result};
 use crate::item::{Item, Outcome, Place, Settled};
-use crate::sys::{Dir, rename_replacing, unlink};
+use crate::sys::{Dir, Stat, rename_replacing, unlink};
 
 pub(super) use clear::clear_tree;
 pub(super) use journal::{Known, TreeRecord};
@@ -44,6 +47,29 @@ pub(crate) struct TreeJob {
 }
 
 impl TreeJob {
+    /// Whether the source is still under its name. A directory that somebody else is moving away may be half empty:
+    /// what was staged of it must not be taken for the whole.
+    fn still_there(&self, source: &Stat) -> Result<()> {
+        let path = || self.source.path_of(&self.item);
+        match Stat::at(&self.source.dir, &self.item.name) {
+            Ok(now) if now.id == source.id => Ok(()),
+            Ok(_) => Err(Box::new(MoveError::ChangedWhileRead { path: path() })),
+            Err(Errno::NOENT) => Err(Box::new(MoveError::Vanished { path: path() })),
+            Err(source) => Err(Box::new(MoveError::Stat { path: path(), source })),
+        }
+    }
+
+    /// The error to report: if the source is gone, then that, and not what followed from it.
+    fn blame(&self, source: &Stat, error: Box<MoveError>) -> Box<MoveError> {
+        if matches!(*error, MoveError::NotReached { .. }) {
+            return error;
+        }
+        match self.still_there(source) {
+            Err(gone) if matches!(*gone, MoveError::Vanished { .. }) => gone,
+            _ => error,
+        }
+    }
+
     /// Ends the job.
     fn settle(self, context: &Context, outcome: Outcome) -> Settled {
         Settled { is_tree: true, ..context.settle(&self.source, &self.target.place, self.item, outcome) }

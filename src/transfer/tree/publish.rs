@@ -42,7 +42,10 @@ impl StagedTree {
             Ok(false) => {
                 return Err(Box::new(self.discard(context, Outcome::Skipped)));
             }
-            Err(error) => return Err(Box::new(self.abandon(context, error))),
+            Err(error) => {
+                let error = self.job.blame(&self.source, error);
+                return Err(Box::new(self.abandon(context, error)));
+            }
         }
         if lends_mode(&self.source) {
             // Should this fail, its owner can do a little more with it than before.
@@ -67,6 +70,7 @@ impl StagedTree {
         let to = || job.target.path(&job.item);
         let create = |source| MoveError::Create { what: "directory", path: to(), source };
         let copying = job.target.copying(context).map_err(create)?;
+        job.still_there(&self.source)?;
         let (room, dir, name) = (copying.stage_dir.dir(), &job.target.place.dir, job.item.target_name());
         let id = Some(header.stage_root);
         match rename_for_good(context, (room, &header.stage), (dir, name), id).map_err(create)? {

@@ -57,6 +57,9 @@ impl PublishedTree {
                             copying.spent.add(context, &copying.stage_dir, Some(&journal), [&job.source]);
                         }
                         outcome.map_err(|error| match error {
+                            Failure::Remove(Errno::NOENT) => {
+                                MoveError::VanishedOnTheWay { from: from.clone(), to: job.target.path(&job.item) }
+                            }
                             Failure::Remove(source) => MoveError::Remove { path: from.clone(), source },
                             Failure::Refused(name, source) => {
                                 MoveError::Remove { path: job.source.path(&name), source }

@@ -104,7 +104,8 @@ pub(crate) fn stage_tree(context: &Context, job: TreeJob) -> std::result::Result
         reused: reused.into_inner(),
         warnings: warnings.into_inner().unwrap_or_else(PoisonError::into_inner),
     };
-    match result {
+    // A directory that somebody else is removing falls to pieces while it is read.
+    match result.map_err(|error| staged.job.blame(&stat, error)) {
         Ok(()) => Ok(Box::new(staged)),
         Err(error) => Err(Box::new(staged.abandon(context, error))),
     }
@@ -113,7 +114,8 @@ pub(crate) fn stage_tree(context: &Context, job: TreeJob) -> std::result::Result
 /// What can be known before anything is copied. None if the policy leaves source and target alone.
 fn look_first(context: &Context, job: &TreeJob) -> Result<Option<Stat>> {
     let (from, to) = (|| job.source.path_of(&job.item), || job.target.path(&job.item));
-    let stat = Stat::at(&job.source.dir, &job.item.name).map_err(|source| MoveError::Stat { path: from(), source })?;
+    let stat = Stat::at(&job.source.dir, &job.item.name)
+        .map_err(|source| job.target.missing(context, &job.source, &job.item, source))?;
     if stat.is_mount_root {
         return Err(Box::new(MoveError::Move { from: from(), to: to(), source: Errno::BUSY }));
     }
@@ -148,7 +150,8 @@ fn prepare<'a>(context: &'a Context, target: &'a Target, job: &'a TreeJob, stat:
         .source
         .dir
         .open_child(&job.item.name)
-        .map_err(|source| MoveError::Open { path: job.source.path_of(&job.item), source })?;
+        .map_err(|source| MoveError::Open { path: job.source.path_of(&job.item), source })
+        .map_err(|error| job.blame(stat, Box::new(error)))?;
     if source.id() != stat.id {
         return Err(Box::new(MoveError::ChangedWhileRead { path: job.source.path_of(&job.item) }));
     }
@@ -349,7 +352,12 @@ impl StagedTree {
         let Ok(copying) = job.target.copying(context) else {
             return job.settle(context, Outcome::Failed(error));
         };
-        let keeps = bytes >= WORTH_KEEPING && !error.is_fatal() && checkpoint(copying, context, &journal) == Ok(true);
+        // Of a source that is gone nothing is left to go on with.
+        let is_gone = matches!(*error, MoveError::Vanished { .. });
+        let keeps = bytes >= WORTH_KEEPING
+            && !is_gone
+            && !error.is_fatal()
+            && checkpoint(copying, context, &journal) == Ok(true);
         let mut outcome = error;
         if keeps {
             let stage = [&copying.stage_dir.relative_path(), &b"/"[..], &header.stage].concat();
