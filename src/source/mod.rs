@@ -14,6 +14,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
+use crate::transfer::is_hidden_name;
 
 mod agenda;
 mod list;
@@ -201,8 +202,17 @@ impl Stream {
     }
 
     fn next_in_list(&mut self) -> Option<Result<Candidate>> {
-        let name = self.list.as_mut()?.next_name()?;
-        Some(name.map(|name| Candidate::named(self.base.join(name), Origin::List)))
+        let list = self.list.as_mut()?;
+        loop {
+            let name = match list.next_name()? {
+                Ok(name) => name,
+                Err(error) => return Some(Err(error)),
+            };
+            // `find` lists what an interrupted run has left, too: that run's record finishes it.
+            if !name.split(|&byte| byte == b'/').any(is_hidden_name) {
+                return Some(Ok(Candidate::named(self.base.join(name), Origin::List)));
+            }
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use walkdir::{DirEntry, WalkDir};
 use super::pattern::Alternative;
 use super::{Candidate, Hint, Origin};
 use crate::error::{MoveError, Result};
+use crate::transfer::is_hidden_name;
 
 /// A device and an inode on it.
 pub(super) type Identity = (u64, u64);
@@ -111,6 +112,13 @@ impl Walk {
     fn meet(&mut self, entry: &DirEntry) -> Option<Candidate> {
         let is_directory = entry.file_type().is_dir();
         self.levels.truncate(entry.depth());
+        // What an interrupted run has left is finished by its record, and what a live one is at work on is left alone.
+        if is_hidden_name(entry.file_name().as_bytes()) {
+            if is_directory {
+                self.entries.skip_current_dir();
+            }
+            return None;
+        }
         self.judge(entry.file_name().as_bytes(), is_directory);
         let is_match = !self.hits.is_empty();
         if !is_directory {

@@ -35,6 +35,7 @@ pub(crate) use publish::Published;
 pub(crate) use rename::rename_batch;
 pub(crate) use resume::{Leftovers, Resumed};
 pub(crate) use stage::{Deferred, stage_batch};
+pub(crate) use stage_dir::is_hidden_name;
 pub(crate) use staged::Staged;
 pub(crate) use target::Target;
 pub(crate) use tree::{PublishedTree, StagedTree, TreeJob, stage_tree};

@@ -121,6 +121,22 @@ fn is_token(name: &[u8]) -> bool {
         && random.iter().all(u8::is_ascii_hexdigit)
 }
 
+/// Whether `name` is one that runs give to what they hide from the user: a user's stage directory, `.pmove-1000`, or a
+/// source that is being removed, `.pmove-4711-9f…-3`.
+pub(crate) fn is_hidden_name(name: &[u8]) -> bool {
+    let is_number = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
+    let Some(rest) = name.strip_prefix(b".pmove-") else { return false };
+    // A stage directory that could not have its usual name: `.pmove-1000-4711-9f…-0`.
+    let parts: Vec<&[u8]> = rest.split(|&byte| byte == b'-').collect();
+    match parts[..] {
+        [user] => is_number(user),
+        [pid, random, number] | [_, pid, random, number] => {
+            is_number(number) && is_token(&[pid, b"-", random].concat()) && is_number(parts[0])
+        }
+        _ => false,
+    }
+}
+
 /// Whether `name` is one that a run gives to what is in its directory: a letter for the kind, and a number (of `x` two).
 pub(crate) fn is_stage_name(name: &[u8]) -> bool {
     matches!(name, [b's' | b'd' | b'j' | b'r' | b'x', number @ ..]
@@ -249,6 +265,13 @@ mod tests {
         }
         for other in ["", "s", "deep", "f1", "d1x"] {
             assert!(!is_stage_name(other.as_bytes()), "{other}");
+        }
+        let token = crate::sys::run_token();
+        for own in [".pmove-0".into(), format!(".pmove-{token}-12"), format!(".pmove-1000-{token}-0")] {
+            assert!(is_hidden_name(own.as_bytes()), "{own}");
+        }
+        for other in [".pmove", ".pmove-", ".pmove-notes", ".pmove-1-2", ".pmove-1-2-3", ".pmove-x-1-0123456789abcdef-2"] {
+            assert!(!is_hidden_name(other.as_bytes()), "{other}");
         }
     }
 }

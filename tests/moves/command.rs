@@ -1,6 +1,7 @@
 //! A command line, as the model understands it and as the program gets it.
 
 use std::fmt;
+use std::path::Path;
 
 use super::world::{Roots, Side};
 use crate::common::run::Pmove;
@@ -128,9 +129,9 @@ impl Command {
         }
     }
 
-    /// The program, ready to be run. `list` is a path outside of both trees, for a list.
-    pub fn pmove(&self, roots: &Roots, list: &std::path::Path) -> Pmove {
-        let mut pmove = Pmove::new().args(["-j", &self.jobs.to_string()]).args(self.policy.options());
+    /// The program, ready to be run, with some more `options`. `list` is a path outside of both trees, for a list.
+    pub fn pmove(&self, roots: &Roots, list: &Path, options: &[&str]) -> Pmove {
+        let mut pmove = Pmove::new().args(["-j", &self.jobs.to_string()]).args(self.policy.options()).args(options);
         if !self.syncs {
             pmove = pmove.arg("--sync=none");
         }

@@ -126,6 +126,20 @@ pub fn case() -> impl Strategy<Value = Case> {
     (vec(entry(), 0..12), command()).prop_map(|(entries, command)| Case { entries, command })
 }
 
+/// Much to move, most of it by pattern, and nothing that is refused but by chance.
+pub fn busy_case() -> impl Strategy<Value = Case> {
+    let patterns = &["*", "*", "**/*a", "[!a]*", "*/", "?", ".*", "*/*", "{a,b}*", "b/**"][..];
+    let patterns = vec(select(patterns), 1..3)
+        .prop_map(|patterns| Sources::Words { operands: Vec::new(), patterns, is_literal: false, allow_empty: true });
+    let sources = prop_oneof![3 => patterns, 1 => sources()];
+    let dest = prop_oneof![3 => Just(Vec::new()), 1 => vec(name(), 1..2)];
+    (vec(entry(), 8..40), command(), sources, dest).prop_map(|(entries, command, sources, names)| {
+        let dest = Word { side: Some(Side::To), has_dot: false, names, slashes: 0 };
+        let command = Command { sources, dest, kind: DestKind::Operand, syncs: command.syncs || command.jobs > 1, ..command };
+        Case { entries, command }
+    })
+}
+
 /// A tree to be moved as a whole, and one of the two patterns for all of it.
 pub fn everything() -> impl Strategy<Value = (Vec<Entry>, Option<u8>)> {
     let from = entry().prop_map(|entry| Entry { side: Side::From, ..entry });
