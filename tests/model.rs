@@ -289,7 +289,11 @@ fn p6_killed_at_any_time_and_run_again_it_is_as_the_model_says() {
             if wrong.is_empty() {
                 return Ok(());
             }
-            Err(format!("{wrong}\nfirst: {}\nsecond: {}", made.roots.take_out(&first.dump()), made.roots.take_out(&second.dump())))
+            Err(format!(
+                "{wrong}\nfirst: {}\nsecond: {}",
+                made.roots.take_out(&first.dump()),
+                made.roots.take_out(&second.dump())
+            ))
         });
     }
 }

@@ -129,13 +129,18 @@ pub fn case() -> impl Strategy<Value = Case> {
 /// Much to move, most of it by pattern, and nothing that is refused but by chance.
 pub fn busy_case() -> impl Strategy<Value = Case> {
     let patterns = &["*", "*", "**/*a", "[!a]*", "*/", "?", ".*", "*/*", "{a,b}*", "b/**"][..];
-    let patterns = vec(select(patterns), 1..3)
-        .prop_map(|patterns| Sources::Words { operands: Vec::new(), patterns, is_literal: false, allow_empty: true });
+    let patterns = vec(select(patterns), 1..3).prop_map(|patterns| Sources::Words {
+        operands: Vec::new(),
+        patterns,
+        is_literal: false,
+        allow_empty: true,
+    });
     let sources = prop_oneof![3 => patterns, 1 => sources()];
     let dest = prop_oneof![3 => Just(Vec::new()), 1 => vec(name(), 1..2)];
     (vec(entry(), 8..40), command(), sources, dest).prop_map(|(entries, command, sources, names)| {
         let dest = Word { side: Some(Side::To), has_dot: false, names, slashes: 0 };
-        let command = Command { sources, dest, kind: DestKind::Operand, syncs: command.syncs || command.jobs > 1, ..command };
+        let command =
+            Command { sources, dest, kind: DestKind::Operand, syncs: command.syncs || command.jobs > 1, ..command };
         Case { entries, command }
     })
 }
