@@ -47,7 +47,7 @@ impl Engine {
         let (events, told) = channel();
         let (barrier, waiting) = channel();
         let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(jobs.get())
+            .num_threads(jobs.get().min(context.most_workers()))
             .thread_name(|index| format!("pmove-{index}"))
             // A worker that waits for its tree takes other work meanwhile, on the same stack.
             .stack_size(8 << 20)

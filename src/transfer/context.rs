@@ -147,6 +147,12 @@ impl Context {
         ctime > self.began
     }
 
+    /// How many workers the descriptors are enough for: each holds a directory and a file of either side, and what it
+    /// takes to get at them. The rest is what is held for all of them.
+    pub(crate) fn most_workers(&self) -> usize {
+        (self.descriptors.saturating_sub(16) / 8).max(1)
+    }
+
     /// Counts a failure, where and when it happens. Ends the taking of work if there were too many, or if all that
     /// follows would fail in the same way.
     pub(crate) fn note_failure(&self, error: &MoveError) {
