@@ -121,7 +121,9 @@ fn h25_two_runs_to_two_targets_lose_and_tear_nothing() {
             }
             let trees: Vec<_> = targets.iter().map(|to| to.join("tree")).filter(|tree| tree.exists()).collect();
             assert!(!trees.is_empty());
-            trees.iter().for_each(|tree| assert_same(&whole, &Snapshot::of(tree)));
+            for tree in &trees {
+                assert_same(&whole, &Snapshot::of(tree));
+            }
             sides.assert_no_litter();
             empty(&sides.to);
             empty(&sides.from);
