@@ -21,8 +21,11 @@ use common::snapshot::Snapshot;
 use common::tree::{Tree, set_mtime};
 use promises::{Sides, across, back, empty, entries, injected, names, rounds, wait_until};
 
+/// A name, and what is done to the file of that name.
+type Change = (&'static str, fn(&Path));
+
 /// What can be done to a file behind its mover's back. Each leaves other content than there was.
-const CHANGES: [(&str, fn(&Path)); 6] = [
+const CHANGES: [Change; 6] = [
     ("appended", |path| {
         OpenOptions::new().append(true).open(path).unwrap().write_all(b" and after").unwrap();
     }),
