@@ -14,6 +14,8 @@ mod compare;
 mod content;
 mod context;
 mod dress;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod publish;
 mod record;
 mod rename;
@@ -26,6 +28,8 @@ mod staged;
 mod stamp;
 mod target;
 mod tree;
+#[cfg(any(fuzzing, test))]
+pub(crate) use tree::fuzzing as tree_fuzzing;
 
 pub(crate) use context::{Context, Stop, SyncMode};
 pub(crate) use publish::Published;

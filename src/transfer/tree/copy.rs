@@ -16,7 +16,7 @@ use crate::transfer::special::stage_special;
 use crate::transfer::stage::content_error;
 use crate::transfer::stamp::Stamp;
 
-use super::journal::{Frame, StagedFile};
+use super::journal::StagedFile;
 use super::links::{At, Claim};
 use super::nodes::Node;
 use super::stage::Tree;
@@ -203,9 +203,7 @@ impl<'a> Walk<'a> {
                 }
             }
         }
-        if !staged.is_empty() {
-            self.tree.journal.append(&Frame::Files { dir: id, files: staged });
-        }
+        self.tree.journal.append_files(id, staged);
         self.tree.checkpoint_if_due();
     }
 
