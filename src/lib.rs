@@ -15,6 +15,9 @@
 pub mod cli;
 pub mod error;
 mod exec;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod item;
 mod plan;
 pub mod report;

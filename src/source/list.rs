@@ -79,6 +79,12 @@ impl Reader {
         !self.ended && self.list.input.would_wait(patience)
     }
 
+    /// Bytes of memory that an entry has taken so far.
+    #[cfg(any(fuzzing, test))]
+    pub(super) fn held(&self) -> usize {
+        self.entry.capacity()
+    }
+
     /// The next name. Not an `Iterator`: the name lives in the reader until the next call.
     pub(super) fn next_name(&mut self) -> Option<Result<&[u8]>> {
         while !self.ended {

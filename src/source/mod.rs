@@ -17,6 +17,8 @@ use crate::error::{MoveError, Result};
 use crate::transfer::is_hidden_name;
 
 mod agenda;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod list;
 mod name;
 mod operand;

@@ -16,6 +16,8 @@ mod content;
 mod context;
 mod dress;
 mod flagless;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod publish;
 mod record;
 mod rename;
@@ -29,6 +31,8 @@ mod staged;
 mod stamp;
 mod target;
 mod tree;
+#[cfg(any(fuzzing, test))]
+pub(crate) use tree::fuzzing as tree_fuzzing;
 
 pub(crate) use context::{Context, Stop, SyncMode};
 pub(crate) use publish::Published;

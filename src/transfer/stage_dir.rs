@@ -112,7 +112,7 @@ pub(crate) fn ended_runs(base: &Dir) -> Result<Vec<(Vec<u8>, Dir, OwnedFd)>, Err
 }
 
 /// Whether `name` is what [`crate::sys::run_token`] gives.
-fn is_token(name: &[u8]) -> bool {
+pub(super) fn is_token(name: &[u8]) -> bool {
     let Some(dash) = name.iter().position(|&byte| byte == b'-') else { return false };
     let (pid, random) = (&name[..dash], &name[dash + 1..]);
     !pid.is_empty()

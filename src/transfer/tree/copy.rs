@@ -18,7 +18,7 @@ use crate::transfer::special::stage_special;
 use crate::transfer::stage::content_error;
 use crate::transfer::stamp::Stamp;
 
-use super::journal::{Frame, StagedFile};
+use super::journal::StagedFile;
 use super::links::{At, Claim};
 use super::nodes::Node;
 use super::stage::Tree;
@@ -219,9 +219,7 @@ impl<'a> Walk<'a> {
 
     /// Takes note of what was staged in a directory.
     fn note(self, id: u32, staged: &mut Vec<StagedFile>) {
-        if !staged.is_empty() {
-            self.tree.journal.append(&Frame::Files { dir: id, files: std::mem::take(staged) });
-        }
+        self.tree.journal.append_files(id, std::mem::take(staged));
         self.tree.checkpoint_if_due();
     }
 

@@ -11,7 +11,7 @@ use crate::transfer::dress::{Made, Warnings, dress};
 use crate::transfer::stamp::Stamp;
 
 use super::copy::{Pair, Walk};
-use super::journal::{Frame, StagedFile};
+use super::journal::StagedFile;
 use super::stage::Tree;
 
 /// Links the names of files of which another name was staged first.
@@ -32,7 +32,7 @@ pub(super) fn link_late(tree: &Tree<'_>) -> Result<()> {
             tree.context.counters.moved(1);
             staged.push(StagedFile { name: name.to_vec(), stamp: Stamp::of(stat) });
         }
-        tree.journal.append(&Frame::Files { dir, files: staged });
+        tree.journal.append_files(dir, staged);
     }
     Ok(())
 }

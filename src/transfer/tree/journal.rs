@@ -11,13 +11,20 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::sys::{Dir, FileId, FileKind, Stat, append_all, create_named, open_regular, read_at, unlink};
-use crate::transfer::record::{frame, identity_now, unframe};
+use crate::transfer::record::{Unframed, frame, identity_now, is_name, unframe};
 use crate::transfer::stamp::Stamp;
 
-use super::nodes::{Node, Nodes};
+use super::nodes::{Node, Nodes, ROOT};
 
 /// So much is collected before it is written.
 const FLUSH: usize = 64 << 10;
+
+/// So many files are noted in one frame at most.
+const FILES: usize = 4096;
+
+/// A frame of this length or more was not written by us. Bytes: the longest have [`FILES`] files with names of 255 bytes,
+/// or the path of a very deep directory.
+const LONGEST_FRAME: usize = 16 << 20;
 
 /// What the journal is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,12 +116,18 @@ struct State {
 impl Journal {
     /// Begins a journal; `known` is what a taken-over stage holds.
     pub(super) fn create(dir: &Dir, name: Vec<u8>, header: Header, known: &Known) -> Result<Self, Errno> {
-        let file = create_named(dir, &name, 0o600)?;
+        Self::begin(create_named(dir, &name, 0o600)?, name, header, known)
+    }
+
+    pub(super) fn begin(file: OwnedFd, name: Vec<u8>, header: Header, known: &Known) -> Result<Self, Errno> {
         let journal = Self { name, file, state: Mutex::default() };
         journal.append(&Frame::Header(header));
         for (dir, files) in known {
-            let files = files.iter().map(|(name, stamp)| StagedFile { name: name.clone(), stamp: *stamp }).collect();
-            journal.append(&Frame::Known { dir: dir.clone(), files });
+            let mut files =
+                files.iter().map(|(name, stamp)| StagedFile { name: name.clone(), stamp: *stamp }).peekable();
+            while files.peek().is_some() {
+                journal.append(&Frame::Known { dir: dir.clone(), files: files.by_ref().take(FILES).collect() });
+            }
         }
         let before = journal.flush()?;
         journal.append(&Frame::Proven { before });
@@ -122,10 +135,26 @@ impl Journal {
         Ok(journal)
     }
 
+    /// Notes files that were staged in a directory.
+    pub(super) fn append_files(&self, dir: u32, mut files: Vec<StagedFile>) {
+        while files.len() > FILES {
+            let rest = files.split_off(FILES);
+            self.append(&Frame::Files { dir, files: std::mem::replace(&mut files, rest) });
+        }
+        if !files.is_empty() {
+            self.append(&Frame::Files { dir, files });
+        }
+    }
+
     /// Adds a step. An error shows at the next [`Self::flush`].
     pub(super) fn append(&self, step: &Frame) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = state.buffer.len();
         frame(step, &mut state.buffer);
+        if state.buffer.len() - before >= LONGEST_FRAME {
+            // It would not be read back.
+            state.failed.get_or_insert(Errno::FBIG);
+        }
         if state.buffer.len() >= FLUSH {
             state.write(&self.file);
         }
@@ -177,7 +206,23 @@ pub(crate) struct TreeRecord {
     file: OwnedFd,
 }
 
-/// The frames of a journal, each with its offset, up to the first that is not whole.
+impl Frame {
+    /// Whether it leads nowhere but to names in the directories that it speaks of.
+    fn is_sound(&self) -> bool {
+        let are_names = |files: &[StagedFile]| files.iter().all(|file| is_name(&file.name));
+        match self {
+            Self::Header(header) => {
+                [&header.name, &header.target_name, &header.stage, &header.hidden].into_iter().all(|name| is_name(name))
+            }
+            Self::Dir { id, name, .. } => *id == ROOT || is_name(name),
+            Self::Files { files, .. } | Self::Known { files, .. } => are_names(files),
+            Self::Proven { .. } => true,
+        }
+    }
+}
+
+/// The frames of a journal, each with its offset, up to the first that is not whole. Holds a frame at a time, whatever
+/// the file holds.
 pub(super) struct Frames<'a> {
     file: &'a OwnedFd,
     buffer: Vec<u8>,
@@ -206,10 +251,14 @@ impl Iterator for Frames<'_> {
         const CHUNK: usize = 256 << 10;
         loop {
             let mut rest = &self.buffer[self.start..];
-            if let Some(frame) = unframe(&mut rest) {
-                let at = self.base + self.start as u64;
-                self.start = self.buffer.len() - rest.len();
-                return Some((at, frame));
+            match unframe::<Frame>(&mut rest) {
+                Unframed::Value(frame) if frame.is_sound() => {
+                    let at = self.base + self.start as u64;
+                    self.start = self.buffer.len() - rest.len();
+                    return Some((at, frame));
+                }
+                Unframed::CutOff(len) if len < LONGEST_FRAME => {}
+                _ => return None,
             }
             self.buffer.drain(..self.start);
             self.base += self.start as u64;
@@ -240,10 +289,14 @@ impl TreeRecord {
         }
         let file = open_regular(dir, name)?;
         read_at(&file, &mut [0], 0)?;
+        Ok(Self::from_file(file))
+    }
+
+    pub(super) fn from_file(file: OwnedFd) -> Option<Self> {
         let first = Frames::of(&file).next();
         match first {
-            Some((_, Frame::Header(header))) => Ok(Some(Self { header, file })),
-            _ => Ok(None),
+            Some((_, Frame::Header(header))) => Some(Self { header, file }),
+            _ => None,
         }
     }
 

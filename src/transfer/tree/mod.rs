@@ -12,6 +12,8 @@
 mod clear;
 mod copy;
 mod finish;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod journal;
 mod links;
 mod nodes;

@@ -59,7 +59,8 @@ impl Nodes {
             && let Some(node) = list.get(at as usize)
         {
             way.push(node.name.clone());
-            at = node.parent;
+            // Numbers that were read back from a journal may say anything, but must not lead round in circles.
+            at = if node.parent < at { node.parent } else { ROOT };
         }
         way.reverse();
         way
