@@ -123,12 +123,20 @@ fn find_leftovers(dir: &Dir, path: &[u8]) -> Result<Option<Leftovers>> {
 fn finish_rename(path: &[u8], source: &[u8]) -> Result<Option<(Destination, bool)>> {
     let (name, _) = strip_slashes(path);
     let (source, _) = strip_slashes(source);
-    let Ok(destination) = rename_to(name) else { return Ok(None) };
-    let destination = destination?;
+    let destination = match rename_to(name) {
+        Ok(destination) => destination?,
+        // The root, or a directory that is reached without its parent: no run has given it its name.
+        Err(Errno::BUSY | Errno::NOENT | Errno::NOTDIR | Errno::ACCESS) => return Ok(None),
+        Err(source) => return Err(Box::new(MoveError::Leftovers { path: path_from(name.to_vec()), source })),
+    };
     let (parent, source_name) = split(source);
     let Some(leftovers) = &destination.leftovers else { return Ok(None) };
-    let is_given = Dir::open_named(parent)
-        .is_ok_and(|parent| leftovers.target_name_of(parent.id(), source_name) == Some(split(name).1));
+    let is_given = match Dir::open_named(parent) {
+        Ok(parent) => leftovers.target_name_of(parent.id(), source_name) == Some(split(name).1),
+        // There is no source.
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS) => false,
+        Err(error) => return Err(Box::new(MoveError::Stat { path: path_from(source.to_vec()), source: error })),
+    };
     Ok(Some((destination, is_given)))
 }
 

@@ -152,7 +152,9 @@ impl Entry {
         ]
     }
 
-    fn diff(&self, other: &Self) -> String {
+    /// The fields that differ, a line each.
+    #[must_use]
+    pub fn diff(&self, other: &Self) -> String {
         let pairs = self.fields().into_iter().zip(other.fields());
         let differing = pairs.filter(|(left, right)| left != right);
         let lines = differing.map(|((name, left), (_, right))| format!("    {name}: {left} → {right}\n"));

@@ -1,0 +1,102 @@
+//! Every system call fails, once, with every error that fits it.
+
+use pmove::fault::{Call, Fault, Op, Plan, When};
+use rustix::io::Errno;
+
+use super::audit::{Likeness, Now, finished, honest, safe};
+use super::sweep::{Findings, sampled};
+use super::world::{Case, Shape, World, cases};
+
+/// The errors that a call of this kind can meet.
+fn errors(op: Op) -> &'static [Errno] {
+    use Errno as E;
+    match op {
+        Op::Stat => &[E::IO, E::ACCESS, E::STALE, E::NOMEM],
+        Op::StatFs | Op::List | Op::ReadLink | Op::Dup => &[E::IO, E::NOMEM],
+        Op::Flags => &[E::NOTTY, E::IO],
+        Op::Access => &[E::ACCESS, E::ROFS, E::IO, E::NOSYS],
+        Op::OpenDir | Op::OpenFile => &[E::IO, E::ACCESS, E::MFILE, E::NOMEM],
+        Op::Lock => &[E::NOLCK, E::INTR, E::IO],
+        Op::Create => &[E::NOSPC, E::DQUOT, E::IO, E::ROFS, E::MFILE],
+        Op::CreateUnnamed => &[E::OPNOTSUPP, E::ISDIR, E::INVAL, E::NOSPC, E::IO, E::MFILE],
+        Op::MakeDir => &[E::NOSPC, E::DQUOT, E::IO, E::ROFS, E::MLINK, E::ACCESS],
+        Op::MakeLink | Op::MakeNode => &[E::NOSPC, E::IO, E::PERM, E::OPNOTSUPP],
+        Op::Link => &[E::MLINK, E::PERM, E::OPNOTSUPP, E::NOSPC, E::IO],
+        Op::Publish => &[E::NOENT, E::PERM, E::NOSPC, E::IO, E::OPNOTSUPP, E::EXIST],
+        Op::Rename => &[E::IO, E::NOSPC, E::BUSY, E::ACCESS, E::XDEV],
+        Op::RenameNoReplace => &[E::INVAL, E::NOSYS, E::XDEV, E::IO, E::NOSPC, E::BUSY, E::ACCESS],
+        Op::Unlink => &[E::IO, E::ACCESS, E::PERM, E::BUSY, E::ROFS],
+        Op::RemoveDir => &[E::IO, E::NOTEMPTY, E::BUSY, E::PERM],
+        Op::Clone => &[E::OPNOTSUPP, E::XDEV, E::INVAL, E::IO, E::NOSPC, E::NOTTY],
+        Op::CopyRange => &[E::XDEV, E::NOSYS, E::INVAL, E::PERM, E::OPNOTSUPP, E::IO, E::NOSPC, E::INTR],
+        Op::Send => &[E::INVAL, E::NOSYS, E::IO, E::NOSPC, E::INTR],
+        Op::Seek => &[E::INVAL, E::IO],
+        Op::Read => &[E::IO, E::INTR],
+        Op::Write => &[E::NOSPC, E::DQUOT, E::IO, E::FBIG, E::INTR],
+        Op::Truncate => &[E::NOSPC, E::IO, E::INTR, E::FBIG],
+        Op::Sync => &[E::IO, E::NOSPC, E::DQUOT, E::INTR],
+        Op::SyncAll => &[E::IO, E::NOSPC],
+        Op::GiveOwner => &[E::PERM, E::INVAL, E::IO, E::DQUOT, E::ROFS],
+        Op::GiveMode | Op::GiveTimes => &[E::PERM, E::OPNOTSUPP, E::IO, E::ROFS],
+        Op::ListAttributes | Op::RemoveAttribute => &[E::OPNOTSUPP, E::IO],
+        Op::GetAttribute => &[E::NODATA, E::ACCESS, E::IO],
+        Op::SetAttribute => &[E::OPNOTSUPP, E::NOSPC, E::DQUOT, E::IO, E::ROFS, E::ACCESS],
+    }
+}
+
+/// How alike a target can be after this.
+fn likeness(op: Op, error: Errno) -> Likeness {
+    match op {
+        // Where some of one file's names can be renamed and others cannot, they part.
+        Op::Rename | Op::RenameNoReplace if error == Errno::XDEV => Likeness::LinksAside,
+        Op::GiveOwner
+        | Op::GiveMode
+        | Op::GiveTimes
+        | Op::ListAttributes
+        | Op::GetAttribute
+        | Op::SetAttribute
+        | Op::RemoveAttribute
+            if !matches!(error, Errno::IO | Errno::ROFS | Errno::DQUOT) =>
+        {
+            Likeness::Content
+        }
+        _ => Likeness::Faithful,
+    }
+}
+
+fn fail_once(world: &World, call: &Call, fault: Fault, error: Errno, findings: &mut Findings) {
+    world.reset();
+    let ran = world.run(Plan::new().at(When::Nth(call.op, call.nth), fault));
+    let likeness = likeness(call.op, error);
+    let mut wrong = Vec::new();
+    let now = Now::of(world);
+    safe(world, &now, likeness, &mut wrong);
+    honest(world, &now, &ran, &mut wrong);
+    // Sources are independent: where one fails, the links that others have to its files are lost.
+    let is_flat = world.case.shape == Shape::Operands;
+    let likeness =
+        if is_flat && !ran.is_done && likeness == Likeness::Faithful { Likeness::LinksAside } else { likeness };
+    let again = world.run(Plan::new());
+    finished(world, &again, likeness, &mut wrong);
+    let Case { name, shape, policy, .. } = world.case;
+    if !wrong.is_empty() {
+        wrong.push(format!("  it said {:?}\n  then {:?}", ran.messages, again.messages));
+    }
+    findings.note(format!("{name}, {shape:?} {policy}: {error} at {call}"), ran.hits, wrong);
+}
+
+#[test]
+fn p1_p2_p5_p6_any_call_may_fail_once() {
+    let mut findings = Findings::default();
+    for case in cases(&[Shape::Operands, Shape::Tree], &["", "-n"]) {
+        let world = World::new(case);
+        let quiet = world.run(Plan::new());
+        assert!(quiet.is_done, "{}", quiet.messages);
+        let all: Vec<(Call, Errno)> =
+            quiet.calls.iter().flat_map(|call| errors(call.op).iter().map(|error| (call.clone(), *error))).collect();
+        for (call, error) in sampled(all, 60) {
+            fail_once(&world, &call, Fault::Fail(error), error, &mut findings);
+        }
+    }
+    findings.end("a call that fails");
+}
