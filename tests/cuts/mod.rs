@@ -25,9 +25,6 @@ use crate::promises::{injected, litter, names};
 
 pub use scene::{Program, Scene};
 
-/// Cuts for each file system and scene, unless `PMOVE_TEST_CUTS` says otherwise.
-const CUTS: u64 = 3;
-
 /// One kind of file system, and how often its power is cut.
 pub struct Harness {
     kind: FsType,
@@ -104,10 +101,11 @@ struct Before {
 }
 
 impl Harness {
-    pub fn new(kind: FsType) -> Self {
+    /// `cuts` for each scene, unless `PMOVE_TEST_CUTS` says otherwise.
+    pub fn new(kind: FsType, cuts: u64) -> Self {
         let number = |name: &str, or: u64| std::env::var(name).map_or(or, |text| text.parse().expect("a number"));
         let shelf = (kind == FsType::Btrfs).then(Machine::shelf);
-        let (cuts, seed) = (number("PMOVE_TEST_CUTS", CUTS), number("PMOVE_TEST_SEED", 1));
+        let (cuts, seed) = (number("PMOVE_TEST_CUTS", cuts), number("PMOVE_TEST_SEED", 1));
         Self { kind, shelf, cuts, seed, durations: RefCell::default() }
     }
 
