@@ -24,8 +24,9 @@ use common::run::{Output, Pmove};
 use common::snapshot::Snapshot;
 use moves::command::Command;
 use moves::compare::differences;
+use moves::find::{Listings, directories};
 use moves::generate::{Case, busy_case, case, everything};
-use moves::rules::{Listings, Outcome, directories, run};
+use moves::rules::{Outcome, run};
 use moves::world::{Entry, Kind, ROOT, Roots, Side, World};
 use promises::{Sides, across, back, litter, one_device};
 
@@ -143,7 +144,8 @@ impl Made {
             Kind::File(content) if !kept.contains(content) && !replaced.contains(content) => Some(content),
             _ => None,
         });
-        lost.map(|content| format!("lost: {}\n", String::from_utf8_lossy(&content[..content.len().min(30)]))).collect()
+        let lost: Vec<_> = lost.map(|content| String::from_utf8_lossy(&content[..content.len().min(30)])).collect();
+        if lost.is_empty() { String::new() } else { format!("lost: {lost:?}") }
     }
 }
 
@@ -192,7 +194,8 @@ fn check(ground: &Ground, Case { entries, command }: &Case) -> Result<(), String
     let output = made.run(command);
     let wrong = if outcome.vague.is_some() {
         // Which of two ways it takes is open, but nothing is lost and nothing is left behind on any.
-        let litter: String = made.tops.iter().flat_map(|top| litter(top)).map(|path| path.display().to_string()).collect();
+        let litter: String =
+            made.tops.iter().flat_map(|top| litter(top)).map(|path| path.display().to_string()).collect();
         litter + &made.lost(command)
     } else {
         made.differences(&outcome.world) + &made.talk(&outcome, &output)
@@ -288,7 +291,11 @@ fn p6_killed_at_any_time_and_run_again_it_is_as_the_model_says() {
             if wrong.is_empty() {
                 return Ok(());
             }
-            Err(format!("{wrong}\nfirst: {}\nsecond: {}", made.roots.take_out(&first.dump()), made.roots.take_out(&second.dump())))
+            Err(format!(
+                "{wrong}\nfirst: {}\nsecond: {}",
+                made.roots.take_out(&first.dump()),
+                made.roots.take_out(&second.dump())
+            ))
         });
     }
 }

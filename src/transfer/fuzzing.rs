@@ -1,5 +1,7 @@
 //! Bodies of fuzz targets: the names in a stage directory, and intent records.
 
+#![allow(clippy::missing_panics_doc, reason = "to panic is what they are for")]
+
 use super::record::{Intent, Record, Unframed, frame, is_name, unframe};
 use super::stage_dir::{is_hidden_name, is_stage_name, is_token};
 
@@ -18,7 +20,8 @@ pub fn stage_names(name: &[u8]) {
     };
     assert_eq!(is_hidden_name(name), is_hidden);
     let number = text.strip_prefix(['s', 'd', 'j', 'r', 'x']);
-    let is_stage = number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| b"0123456789-".contains(&byte)));
+    let is_stage =
+        number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| b"0123456789-".contains(&byte)));
     assert_eq!(is_stage_name(name), is_stage);
     if is_token(name) || is_hidden_name(name) || is_stage_name(name) {
         assert!(is_name(name), "it leads somewhere else");

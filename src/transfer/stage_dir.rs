@@ -230,7 +230,9 @@ mod tests {
         for own in [".pmove-0".into(), format!(".pmove-{token}-12"), format!(".pmove-1000-{token}-0")] {
             assert!(is_hidden_name(own.as_bytes()), "{own}");
         }
-        for other in [".pmove", ".pmove-", ".pmove-notes", ".pmove-1-2", ".pmove-1-2-3", ".pmove-x-1-0123456789abcdef-2"] {
+        for other in
+            [".pmove", ".pmove-", ".pmove-notes", ".pmove-1-2", ".pmove-1-2-3", ".pmove-x-1-0123456789abcdef-2"]
+        {
             assert!(!is_hidden_name(other.as_bytes()), "{other}");
         }
     }

@@ -65,7 +65,13 @@ impl Route {
 
 impl Target {
     pub(crate) fn new(place: Place) -> Self {
-        Self { place, folds_case: OnceLock::new(), published: Mutex::default(), copying: OnceLock::new(), shared: OnceLock::new() }
+        Self {
+            place,
+            folds_case: OnceLock::new(),
+            published: Mutex::default(),
+            copying: OnceLock::new(),
+            shared: OnceLock::new(),
+        }
     }
 
     /// Whether two names can be one here.

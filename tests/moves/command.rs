@@ -41,8 +41,17 @@ impl fmt::Debug for Word {
 #[derive(Clone, Debug)]
 pub enum Sources {
     /// Operands, in which there may be patterns, then patterns of `-g`.
-    Words { operands: Vec<Word>, patterns: Vec<&'static str>, is_literal: bool, allow_empty: bool },
-    List { words: Vec<Word>, null: bool, how: ListFrom },
+    Words {
+        operands: Vec<Word>,
+        patterns: Vec<&'static str>,
+        is_literal: bool,
+        allow_empty: bool,
+    },
+    List {
+        words: Vec<Word>,
+        null: bool,
+        how: ListFrom,
+    },
 }
 
 /// Where a list is read from.

@@ -84,7 +84,8 @@ impl Alternative {
 
 /// Braces written out, as a shell does.
 fn braces(text: &str) -> Vec<String> {
-    let Some(open) = text.find('{').filter(|&at| !text[at..].starts_with("{S}") && !text[at..].starts_with("{T}")) else {
+    let Some(open) = text.find('{').filter(|&at| !text[at..].starts_with("{S}") && !text[at..].starts_with("{T}"))
+    else {
         return vec![text.to_owned()];
     };
     let close = open + text[open..].find('}').expect("well-formed");

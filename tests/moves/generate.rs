@@ -22,9 +22,9 @@ const LINKS: &[&str] =
 
 /// Patterns in which `expand` and the program can differ in nothing but a mistake.
 const PATTERNS: &[&str] = &[
-    "*", "a*", "*a", "?", "[ab]", "[!a]*", ".*", "{a,b}*", "{a,b}", "{b,c/a}", "*/*", "*/a", "a/*", "./*", "**", "**/a",
-    "**/*a", "a/**", "*/", "**/", "b*/c*", "{a,b}/*", "a\\**", "a\\*", "**/.h", "*/.h/*", "nothing*", "c/a*", "{T}/*",
-    "{T}/a/*", "{S}/b/*", "?/b", "[abc]", "*/**/b",
+    "*", "a*", "*a", "?", "[ab]", "[!a]*", ".*", "{a,b}*", "{a,b}", "{b,c/a}", "*/*", "*/a", "a/*", "./*", "**",
+    "**/a", "**/*a", "a/**", "*/", "**/", "b*/c*", "{a,b}/*", "a\\**", "a\\*", "**/.h", "*/.h/*", "nothing*", "c/a*",
+    "{T}/*", "{T}/a/*", "{S}/b/*", "?/b", "[abc]", "*/**/b",
 ];
 
 fn name() -> impl Strategy<Value = &'static str> {
@@ -69,8 +69,8 @@ fn sources() -> impl Strategy<Value = Sources> {
         |(operands, patterns, allow_empty)| Sources::Words { operands, patterns, is_literal: false, allow_empty },
     );
     let how = select(&[ListFrom::Dash, ListFrom::Input, ListFrom::File][..]);
-    let list = (vec(word(), 0..6), any::<bool>(), how)
-        .prop_map(|(words, null, how)| Sources::List { words, null, how });
+    let list =
+        (vec(word(), 0..6), any::<bool>(), how).prop_map(|(words, null, how)| Sources::List { words, null, how });
     prop_oneof![3 => words, 2 => patterns, 2 => list]
 }
 
@@ -129,13 +129,18 @@ pub fn case() -> impl Strategy<Value = Case> {
 /// Much to move, most of it by pattern, and nothing that is refused but by chance.
 pub fn busy_case() -> impl Strategy<Value = Case> {
     let patterns = &["*", "*", "**/*a", "[!a]*", "*/", "?", ".*", "*/*", "{a,b}*", "b/**"][..];
-    let patterns = vec(select(patterns), 1..3)
-        .prop_map(|patterns| Sources::Words { operands: Vec::new(), patterns, is_literal: false, allow_empty: true });
+    let patterns = vec(select(patterns), 1..3).prop_map(|patterns| Sources::Words {
+        operands: Vec::new(),
+        patterns,
+        is_literal: false,
+        allow_empty: true,
+    });
     let sources = prop_oneof![3 => patterns, 1 => sources()];
     let dest = prop_oneof![3 => Just(Vec::new()), 1 => vec(name(), 1..2)];
     (vec(entry(), 8..40), command(), sources, dest).prop_map(|(entries, command, sources, names)| {
         let dest = Word { side: Some(Side::To), has_dot: false, names, slashes: 0 };
-        let command = Command { sources, dest, kind: DestKind::Operand, syncs: command.syncs || command.jobs > 1, ..command };
+        let command =
+            Command { sources, dest, kind: DestKind::Operand, syncs: command.syncs || command.jobs > 1, ..command };
         Case { entries, command }
     })
 }

@@ -161,7 +161,8 @@ impl World {
         let value = format!("v{number}").into_bytes();
         let (kind, tree) = match entry.what {
             What::File(size) => {
-                let content: Vec<u8> = format!("content of {number}. ").into_bytes().into_iter().cycle().take(size).collect();
+                let content: Vec<u8> =
+                    format!("content of {number}. ").into_bytes().into_iter().cycle().take(size).collect();
                 (Kind::File(content.clone()), tree.file(path, content).mode(entry.mode))
             }
             What::Dir => (Kind::Dir(BTreeMap::new()), tree.dir(path).mode(entry.mode | 0o700)),
