@@ -24,8 +24,9 @@ use common::run::{Output, Pmove};
 use common::snapshot::Snapshot;
 use moves::command::Command;
 use moves::compare::differences;
+use moves::find::{Listings, directories};
 use moves::generate::{Case, busy_case, case, everything};
-use moves::rules::{Listings, Outcome, directories, run};
+use moves::rules::{Outcome, run};
 use moves::world::{Entry, Kind, ROOT, Roots, Side, World};
 use promises::{Sides, across, back, litter, one_device};
 
@@ -143,7 +144,8 @@ impl Made {
             Kind::File(content) if !kept.contains(content) && !replaced.contains(content) => Some(content),
             _ => None,
         });
-        lost.map(|content| format!("lost: {}\n", String::from_utf8_lossy(&content[..content.len().min(30)]))).collect()
+        let lost: Vec<_> = lost.map(|content| String::from_utf8_lossy(&content[..content.len().min(30)])).collect();
+        if lost.is_empty() { String::new() } else { format!("lost: {lost:?}") }
     }
 }
 

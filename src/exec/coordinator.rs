@@ -1,6 +1,8 @@
 //! The coordinating thread: takes candidates, cuts batches, keeps the number of items in flight bounded, and is the
 //! only one that talks to the user.
 
+mod settling;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvError};
@@ -17,7 +19,7 @@ use crate::transfer::{Context, Deferred, Leftovers, PublishedTree, Resumed, Targ
 
 use super::Pace;
 use super::engine::{Engine, Event};
-use super::groups::{Added, Collected, Groups};
+use super::groups::{Added, Groups};
 use super::tally::Tally;
 use super::work::{Here, Waiting, work};
 
@@ -118,23 +120,6 @@ impl<'a> Coordinator<'a> {
         }
         self.context.counters.listing_done();
         self.settle_all(Gathered::All)
-    }
-
-    /// Waits until everything before is settled, hard-link groups and directories that wait for each other included.
-    fn settle_all(&mut self, gathered: Gathered) -> anyhow::Result<()> {
-        self.drain()?;
-        // Names that share a file with what is in trees find it there now.
-        while let Some(collected) = self.groups.take(self.permits, gathered) {
-            self.begin_group(collected)?;
-            self.drain()?;
-        }
-        if gathered == Gathered::SoFar && !self.held.is_empty() {
-            self.context.links.outlive_sources();
-            self.retired_early += self.held.len();
-            self.too_many_held |= self.retired_early >= self.context.open_dirs;
-            self.retire_some()?;
-        }
-        self.retire_held()
     }
 
     /// The next candidate; none once the run is to end. Reading would go on after a signal, so it must not begin before
@@ -338,30 +323,6 @@ impl<'a> Coordinator<'a> {
         Ok(())
     }
 
-    /// Hands over groups of links.
-    fn begin_group(&mut self, collected: Collected) -> anyhow::Result<()> {
-        for (item, error) in collected.lost {
-            self.tally.refuse(item.order, error);
-        }
-        if let Some(batch) = collected.batch {
-            self.in_flight += batch.items.len();
-            self.engine()?.0.batch(batch);
-        }
-        Ok(())
-    }
-
-    /// Lets go of directories that wait for each other, when there are more than can be held open. Links between them
-    /// and those to come are lost, which is said.
-    fn retire_some(&mut self) -> anyhow::Result<()> {
-        if std::mem::take(&mut self.too_many_held) {
-            self.tally.warn("too many directories share hard links: some of these links become copies");
-            self.context.links.clear();
-            self.retired_early = 0;
-            self.retire_held()?;
-        }
-        Ok(())
-    }
-
     /// Begins with the next directory, if none is being staged: all workers help with one, and links between
     /// directories find what they link to.
     fn begin_tree(&mut self) -> anyhow::Result<()> {
@@ -376,25 +337,6 @@ impl<'a> Coordinator<'a> {
             self.engine()?.0.tree(job);
         }
         Ok(())
-    }
-
-    /// Retires the directories that had to wait for each other. Each has passed both barriers.
-    fn retire_held(&mut self) -> anyhow::Result<()> {
-        for tree in std::mem::take(&mut self.held) {
-            let copying = tree.target().copying(&self.context).map_err(std::io::Error::from)?;
-            match copying.barrier.waived() {
-                Ok(durable) => {
-                    self.in_flight += 1;
-                    self.trees_open += 1;
-                    self.engine()?.0.retire(tree, durable);
-                }
-                Err(error) => {
-                    let settled = tree.keep(&self.context, error);
-                    self.tally.finish(settled.item.order, settled.outcome, settled.paths, settled.warnings);
-                }
-            }
-        }
-        self.drain()
     }
 
     /// Removes what this run and ended ones have left at the target.

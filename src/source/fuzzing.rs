@@ -1,5 +1,7 @@
 //! Bodies of fuzz targets: lists, patterns, and walks, each beside another reading of the same rules.
 
+#![allow(clippy::missing_panics_doc, reason = "to panic is what they are for")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, BufRead, Read};
@@ -58,7 +60,9 @@ pub fn list(input: &[u8]) {
     let separator = if kind % 2 == 0 { b'\n' } else { 0 };
     let mut bytes = Vec::new();
     let mut rest = rest.iter();
-    while let Some(&byte) = rest.next() {
+    while bytes.len() < 4 * LONGEST
+        && let Some(&byte) = rest.next()
+    {
         match byte {
             0xFE => bytes.resize(bytes.len() + usize::from(*rest.next().unwrap_or(&0)) * 1024, b'x'),
             byte => bytes.push(byte),
@@ -80,6 +84,10 @@ pub fn list(input: &[u8]) {
 pub fn pattern(input: &[u8]) {
     let mut parts = input.splitn(2, |&byte| byte == 0);
     let (text, path) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    // No name holds a NUL.
+    if path.contains(&0) {
+        return;
+    }
     escaped(text, path);
     component(text, path);
     let Ok(alternatives) = Alternative::parse(text) else { return };
@@ -190,6 +198,10 @@ pub fn plant(root: &Path) -> io::Result<()> {
 /// Expands a pattern below `root`, where [`plant`] has planted: what matches is found, once, unless it lies in a
 /// directory that is found, and nothing else is.
 pub fn walk(root: &Path, text: &[u8]) {
+    // No argument holds a NUL.
+    if text.contains(&0) {
+        return;
+    }
     let Ok(alternatives) = Alternative::parse(text) else { return };
     // Not to be led out of the tree: there is no end to what is there.
     let leads_out = |one: &Alternative| {

@@ -1,5 +1,7 @@
 //! Bodies of fuzz targets: the names in a stage directory, and intent records.
 
+#![allow(clippy::missing_panics_doc, reason = "to panic is what they are for")]
+
 use super::record::{Intent, Record, Unframed, frame, is_name, unframe};
 use super::stage_dir::{is_hidden_name, is_stage_name, is_token};
 

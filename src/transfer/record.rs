@@ -215,6 +215,20 @@ mod tests {
         Record { parents: Vec::new(), entries: names.iter().map(intent).collect() }
     }
 
+    #[test]
+    fn h71_what_is_no_record_is_not_read() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = Dir::open_named(std::os::unix::ffi::OsStrExt::as_bytes(temp.path().as_os_str())).unwrap();
+        let file = std::fs::File::create_new(temp.path().join("r")).unwrap();
+        file.set_len(1 << 40).unwrap();
+        assert_eq!(Record::read(&dir, b"r"), Ok(None));
+        let mut bytes = Vec::new();
+        frame(&record(&[b"a".to_vec()]), &mut bytes);
+        file.set_len(0).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, &bytes, 0).unwrap();
+        assert_eq!(Record::read(&dir, b"r"), Ok(Some(record(&[b"a".to_vec()]))));
+    }
+
     proptest! {
         #[test]
         fn p6_a_record_reads_back_as_it_was_written_and_not_at_all_when_damaged(

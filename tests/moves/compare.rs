@@ -31,7 +31,8 @@ pub fn differences(world: &World, side: Side, roots: &Roots, dir: &Path) -> Stri
             }
         }
     }
-    text.iter().map(|line| format!("{side:?}: {line}\n")).collect()
+    let lines: Vec<String> = text.iter().map(|line| format!("{side:?}: {line}\n")).collect();
+    lines.concat()
 }
 
 /// All paths of a tree.
@@ -59,7 +60,7 @@ fn link_groups(entries: &BTreeMap<String, Ino>) -> HashMap<Ino, (String, usize)>
 
 fn describe(entry: &Entry) -> String {
     let content = match (&entry.content, entry.kind) {
-        (Content::None, FileType::Symlink) => format!("{:?}", entry.target.as_deref().unwrap_or(Path::new(""))),
+        (Content::None, FileType::Symlink) => entry.target.as_deref().unwrap_or(Path::new("")).display().to_string(),
         (content, _) => format!("{content:?}"),
     };
     let mode = if entry.kind == FileType::Symlink { 0 } else { entry.mode };
@@ -75,7 +76,7 @@ fn expect(world: &World, ino: Ino, entry: &Entry, group: Option<&str>, roots: &R
     let (kind, content) = match &inode.kind {
         Kind::File(bytes) => (FileType::RegularFile, format!("{:?}", Content::of(bytes))),
         Kind::Dir(_) => (FileType::Directory, format!("{:?}", Content::None)),
-        Kind::Symlink(text) => (FileType::Symlink, format!("{:?}", roots.fill_in(text))),
+        Kind::Symlink(text) => (FileType::Symlink, roots.fill_in(text)),
         Kind::Fifo => (FileType::Fifo, format!("{:?}", Content::None)),
     };
     let mode = if kind == FileType::Symlink { 0 } else { inode.mode };

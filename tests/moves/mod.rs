@@ -11,6 +11,7 @@
 pub mod command;
 pub mod compare;
 pub mod expand;
+pub mod find;
 pub mod generate;
 pub mod rules;
 pub mod world;

@@ -1,13 +1,10 @@
 //! What a move means: one source after the other, by MV.md's rules.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use super::command::{Command, DestKind, Sources, Word};
-use super::expand::Alternative;
-use super::world::{Cause, Ino, Kind, Side, World};
-
-/// The names in each directory, in the order in which the file system lists them.
-pub type Listings = HashMap<Ino, Vec<String>>;
+use super::find::{Candidate, Finder, Given, Listings, Origin, split};
+use super::world::{Cause, Ino, Kind, World};
 
 /// What comes of a run.
 #[derive(Clone, Debug)]
@@ -26,23 +23,6 @@ impl Outcome {
     pub fn code(&self) -> i32 {
         i32::from(!self.failures.is_empty())
     }
-}
-
-/// Where a source comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Origin {
-    Operand,
-    List,
-    Pattern,
-}
-
-/// One source.
-#[derive(Clone, Debug)]
-struct Candidate {
-    path: String,
-    origin: Origin,
-    /// Which of the things that were looked for it was found by.
-    task: usize,
 }
 
 /// A directory, a name in it, and what has that name.
@@ -382,166 +362,13 @@ impl Run {
     }
 }
 
-/// What the user named.
-enum Given {
-    Name(String),
-    Pattern(String),
-}
-
-/// Something to look for: what patterns may find at one place.
-enum Task {
-    Name(String),
-    LookUp(String, Vec<usize>),
-    Walk(String, Vec<(usize, Alternative)>),
-}
-
-/// Looks for what patterns stand for.
-struct Finder<'a> {
-    world: &'a World,
-    listings: &'a Listings,
-    dest: Ino,
-    base: &'static str,
-    /// The numbers of patterns that have a match, or need none.
-    met: BTreeSet<usize>,
-}
-
-impl Finder<'_> {
-    fn find(&mut self, given: &[Given]) -> Vec<Result<Candidate, String>> {
-        let mut found = Vec::new();
-        for (number, task) in self.tasks(given).into_iter().enumerate() {
-            match task {
-                Task::Name(path) => found.push(Ok(Candidate { path, origin: Origin::Operand, task: number })),
-                Task::LookUp(path, patterns) => {
-                    let (parent, name) = split(&path);
-                    let parent = self.world.resolve(parent, &mut Vec::new());
-                    if parent == Err(Cause::Loop) {
-                        self.met.extend(patterns);
-                        found.push(Err(format!("cannot stat '{path}': {}", Cause::Loop.words())));
-                    } else if parent.is_ok_and(|parent| self.world.child(parent, name).is_some()) {
-                        self.met.extend(patterns);
-                        found.push(Ok(Candidate { path, origin: Origin::Pattern, task: number }));
-                    }
-                }
-                Task::Walk(root, wanted) => match self.world.resolve(&root, &mut Vec::new()) {
-                    Ok(dir) if self.world.is_dir(dir) => {
-                        self.walk(number, dir, &root, &mut Vec::new(), &wanted, &mut found);
-                    }
-                    Err(Cause::Loop) => {
-                        self.met.extend(wanted.iter().map(|(number, _)| *number));
-                        found.push(Err(format!("cannot read directory '{root}': {}", Cause::Loop.words())));
-                    }
-                    _ => {}
-                },
-            }
-        }
-        found
-    }
-
-    fn tasks(&self, given: &[Given]) -> Vec<Task> {
-        let mut wanted: Vec<(usize, Option<Alternative>, String)> = Vec::new();
-        for (number, given) in given.iter().enumerate() {
-            match given {
-                Given::Name(name) => wanted.push((number, None, name.clone())),
-                Given::Pattern(text) => wanted.extend(Alternative::all(text).into_iter().map(|one| {
-                    let root =
-                        if one.root.starts_with('{') { one.root.clone() } else { format!("{}{}", self.base, one.root) };
-                    (number, Some(one), root)
-                })),
-            }
-        }
-        let walked: BTreeSet<String> = wanted
-            .iter()
-            .filter(|(_, one, _)| one.as_ref().is_some_and(|one| one.literal().is_none()))
-            .map(|(.., root)| root.clone())
-            .collect();
-        let mut tasks: Vec<Task> = Vec::new();
-        for (number, one, root) in wanted {
-            let Some(one) = one else {
-                tasks.push(Task::Name(root));
-                continue;
-            };
-            let prefix = &root[..root.len() - one.root.len()];
-            let path = one.literal().filter(|_| !walked.contains(&root)).map(|path| format!("{prefix}{path}"));
-            let same = tasks.iter_mut().find(|task| match (task, &path) {
-                (Task::LookUp(other, _), Some(path)) => *other == *path,
-                (Task::Walk(other, _), None) => *other == root,
-                _ => false,
-            });
-            match (same, path) {
-                (Some(Task::LookUp(_, patterns)), _) => patterns.push(number),
-                (Some(Task::Walk(_, wanted)), _) => wanted.push((number, one)),
-                (_, Some(path)) => tasks.push(Task::LookUp(path, vec![number])),
-                (_, None) => tasks.push(Task::Walk(root, vec![(number, one)])),
-            }
-        }
-        tasks
-    }
-
-    fn walk(
-        &mut self,
-        task: usize,
-        dir: Ino,
-        root: &str,
-        names: &mut Vec<String>,
-        wanted: &[(usize, Alternative)],
-        found: &mut Vec<Result<Candidate, String>>,
-    ) {
-        for name in self.listings.get(&dir).map(Vec::as_slice).unwrap_or_default() {
-            let Some(ino) = self.world.child(dir, name) else { continue };
-            // Neither DEST nor what is in it.
-            if ino == self.dest {
-                continue;
-            }
-            names.push(name.clone());
-            let plain: Vec<&str> = names.iter().map(String::as_str).collect();
-            let is_dir = self.world.is_dir(ino);
-            let judged: Vec<(usize, (bool, bool))> =
-                wanted.iter().map(|(number, one)| (*number, one.judge(&plain, is_dir))).collect();
-            if judged.iter().any(|(_, (is_match, _))| *is_match) {
-                self.met.extend(judged.iter().filter(|(_, (hit, inside))| *hit || *inside).map(|(number, _)| *number));
-                if names.len() > 1 || dir != self.dest {
-                    found.push(Ok(Candidate {
-                        path: format!("{root}{}", names.join("/")),
-                        origin: Origin::Pattern,
-                        task,
-                    }));
-                }
-            } else if judged.iter().any(|(_, (_, inside))| *inside) {
-                self.walk(task, ino, root, names, wanted, found);
-            }
-            names.pop();
-        }
-    }
-}
-
 /// A source as it is reached from where the program works.
 fn source_text(command: &Command, word: &Word) -> String {
     let text = word.text();
     if word.side.is_some() || text.is_empty() { text } else { format!("{}{text}", command.base()) }
 }
 
-/// A path's directory, with its slash, and its last name.
-fn split(path: &str) -> (&str, &str) {
-    path.split_at(path.rfind('/').map_or(0, |at| at + 1))
-}
-
 /// A path without superfluous slashes and dots.
 fn plainly(path: &str) -> String {
     path.split('/').filter(|name| !name.is_empty() && *name != ".").collect::<Vec<_>>().join("/")
-}
-
-/// The directories of a world, with their sides and paths below the roots.
-pub fn directories(world: &World) -> Vec<(Ino, Side, String)> {
-    let mut found = Vec::new();
-    let mut waiting: Vec<(Ino, Side, String)> =
-        [Side::From, Side::To].map(|side| (world.root(side), side, String::new())).into();
-    while let Some((ino, side, path)) = waiting.pop() {
-        for (name, &child) in world.children(ino).into_iter().flatten() {
-            if world.is_dir(child) {
-                waiting.push((child, side, format!("{path}/{name}")));
-            }
-        }
-        found.push((ino, side, path));
-    }
-    found
 }

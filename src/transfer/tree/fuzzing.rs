@@ -1,5 +1,7 @@
 //! Body of the fuzz target for journals.
 
+#![allow(clippy::missing_panics_doc, reason = "to panic is what they are for")]
+
 use rustix::fs::{MemfdFlags, memfd_create};
 
 use crate::sys::append_all;

@@ -366,6 +366,36 @@ mod tests {
     }
 
     #[test]
+    fn h71_what_is_no_frame_is_not_read_on() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(1 << 40).unwrap();
+        let file = OwnedFd::from(file);
+        for head in [[0xff; 8], [0, 0, 0, 1, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0, 0, 0]] {
+            rustix::io::pwrite(&file, &head, 0).unwrap();
+            let mut frames = Frames::of(&file);
+            assert!(frames.next().is_none());
+            assert!(frames.buffer.capacity() < 2 << 20, "{} bytes are held", frames.buffer.capacity());
+        }
+    }
+
+    #[test]
+    fn h85_many_files_of_one_directory_are_read_back() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = Dir::open_named(std::os::unix::ffi::OsStrExt::as_bytes(temp.path().as_os_str())).unwrap();
+        let many = || (0..3 * FILES + 5).map(|i| staged(&format!("{i}{}", "x".repeat(200))));
+        let files = many().map(|file| (file.name, file.stamp)).collect();
+        let known = Known::from([(b"d".to_vec(), files)]);
+        let journal = Journal::create(&dir, b"j".to_vec(), header(), &known).unwrap();
+        journal.append(&Frame::Dir { id: 0, parent: 0, name: vec![] });
+        journal.append_files(0, many().collect());
+        let before = journal.flush().unwrap();
+        journal.append(&Frame::Proven { before });
+        journal.flush().unwrap();
+        let read = TreeRecord::open(&dir, b"j").unwrap().unwrap().known();
+        assert_eq!((read.len(), &read[&b"d"[..]], &read[&b""[..]]), (2, &known[&b"d"[..]], &known[&b"d"[..]]));
+    }
+
+    #[test]
     fn h85_only_what_stands_before_a_barrier_is_known_to_be_durable() {
         let temp = tempfile::tempdir().unwrap();
         let dir = Dir::open_named(std::os::unix::ffi::OsStrExt::as_bytes(temp.path().as_os_str())).unwrap();

@@ -1,0 +1,69 @@
+//! What has to wait for the rest of its run: names of one file, and directories that share files. It is brought to its
+//! end when the run is, or before something begins that may meet it.
+
+use crate::item::Gathered;
+
+use super::Coordinator;
+use crate::exec::groups::Collected;
+
+impl Coordinator<'_> {
+    /// Waits until everything before is settled, hard-link groups and directories that wait for each other included.
+    pub(super) fn settle_all(&mut self, gathered: Gathered) -> anyhow::Result<()> {
+        self.drain()?;
+        // Names that share a file with what is in trees find it there now.
+        while let Some(collected) = self.groups.take(self.permits, gathered) {
+            self.begin_group(collected)?;
+            self.drain()?;
+        }
+        if gathered == Gathered::SoFar && !self.held.is_empty() {
+            self.context.links.outlive_sources();
+            self.retired_early += self.held.len();
+            self.too_many_held |= self.retired_early >= self.context.open_dirs;
+            self.retire_some()?;
+        }
+        self.retire_held()
+    }
+
+    /// Hands over groups of links.
+    pub(super) fn begin_group(&mut self, collected: Collected) -> anyhow::Result<()> {
+        for (item, error) in collected.lost {
+            self.tally.refuse(item.order, error);
+        }
+        if let Some(batch) = collected.batch {
+            self.in_flight += batch.items.len();
+            self.engine()?.0.batch(batch);
+        }
+        Ok(())
+    }
+
+    /// Lets go of directories that wait for each other, when there are more than can be held open. Links between them
+    /// and those to come are lost, which is said.
+    pub(super) fn retire_some(&mut self) -> anyhow::Result<()> {
+        if std::mem::take(&mut self.too_many_held) {
+            self.tally.warn("too many directories share hard links: some of these links become copies");
+            self.context.links.clear();
+            self.retired_early = 0;
+            self.retire_held()?;
+        }
+        Ok(())
+    }
+
+    /// Retires the directories that had to wait for each other. Each has passed both barriers.
+    pub(super) fn retire_held(&mut self) -> anyhow::Result<()> {
+        for tree in std::mem::take(&mut self.held) {
+            let copying = tree.target().copying(&self.context).map_err(std::io::Error::from)?;
+            match copying.barrier.waived() {
+                Ok(durable) => {
+                    self.in_flight += 1;
+                    self.trees_open += 1;
+                    self.engine()?.0.retire(tree, durable);
+                }
+                Err(error) => {
+                    let settled = tree.keep(&self.context, error);
+                    self.tally.finish(settled.item.order, settled.outcome, settled.paths, settled.warnings);
+                }
+            }
+        }
+        self.drain()
+    }
+}
