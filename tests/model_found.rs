@@ -51,6 +51,16 @@ fn h43_links_are_kept_where_one_name_had_to_go_before_the_others() {
         assert_eq!(moved, [moved[0]; 3]);
         sides.assert_no_litter();
     }
+    // With two names, the second is the only one by then.
+    for last in ["c", "c/g"] {
+        for sides in everywhere() {
+            Tree::new().file("a/f", "x").hard_link("c/g", "a/f").file("b/f", "y").build(&sides.from);
+            sides.pmove().args(["a/f", "b/f", last]).arg(&*sides.to).run().fails_with(1);
+            let moved = sides.to.join(if last == "c" { "c/g" } else { "g" });
+            assert_eq!(inode(sides.to.join("f")), inode(moved));
+            sides.assert_no_litter();
+        }
+    }
 }
 
 #[test]
@@ -68,6 +78,12 @@ fn h09_what_has_gone_with_a_directory_that_waits_is_not_moved_again() {
     for sides in everywhere() {
         Tree::new().file("d/x", "x").file("d/y", "y").hard_link("keep", "d/x").build(&sides.from);
         sides.pmove().args(["d", "d/y"]).arg(&*sides.to).run().fails_with(1).stderr_has("cannot stat 'd/y'");
+        assert_eq!((names(&sides.to), names(&sides.to.join("d"))), (vec!["d".into()], vec!["x".into(), "y".into()]));
+    }
+    // `find` lists a directory and what is in it.
+    for sides in everywhere() {
+        Tree::new().file("d/x", "x").file("d/y", "y").hard_link("keep", "d/x").build(&sides.from);
+        sides.pmove().arg("-").arg(&*sides.to).stdin("d\nd/x\nd/y\n").run().ok().stderr_is("");
         assert_eq!((names(&sides.to), names(&sides.to.join("d"))), (vec!["d".into()], vec!["x".into(), "y".into()]));
     }
 }

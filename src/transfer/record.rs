@@ -227,6 +227,8 @@ mod tests {
         file.set_len(0).unwrap();
         std::os::unix::fs::FileExt::write_all_at(&file, &bytes, 0).unwrap();
         assert_eq!(Record::read(&dir, b"r"), Ok(Some(record(&[b"a".to_vec()]))));
+        file.set_len(bytes.len() as u64 + 1).unwrap();
+        assert_eq!(Record::read(&dir, b"r"), Ok(None));
     }
 
     proptest! {

@@ -382,7 +382,8 @@ mod tests {
     fn h85_many_files_of_one_directory_are_read_back() {
         let temp = tempfile::tempdir().unwrap();
         let dir = Dir::open_named(std::os::unix::ffi::OsStrExt::as_bytes(temp.path().as_os_str())).unwrap();
-        let many = || (0..3 * FILES + 5).map(|i| staged(&format!("{i}{}", "x".repeat(200))));
+        // More than the longest frame holds.
+        let many = || (0..17 * FILES + 5).map(|i| staged(&format!("{i:05}{}", "x".repeat(250))));
         let files = many().map(|file| (file.name, file.stamp)).collect();
         let known = Known::from([(b"d".to_vec(), files)]);
         let journal = Journal::create(&dir, b"j".to_vec(), header(), &known).unwrap();
