@@ -33,6 +33,7 @@ fn errors(op: Op) -> &'static [Errno] {
         Op::Seek => &[E::INVAL, E::IO],
         Op::Read => &[E::IO, E::INTR],
         Op::Write => &[E::NOSPC, E::DQUOT, E::IO, E::FBIG, E::INTR],
+        Op::Close => &[E::IO, E::DQUOT, E::NOSPC],
         Op::Truncate => &[E::NOSPC, E::IO, E::INTR, E::FBIG],
         Op::Sync => &[E::IO, E::NOSPC, E::DQUOT, E::INTR],
         Op::SyncAll => &[E::IO, E::NOSPC],
