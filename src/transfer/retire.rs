@@ -11,6 +11,14 @@ use super::publish::Published;
 use super::staged::StagedItem;
 use super::stamp::Stamp;
 
+/// Whether a source stays that is what was copied.
+fn is_stuck(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Failed(error) => matches!(**error, MoveError::Remove { source, .. } if source != Errno::NOENT),
+        _ => false,
+    }
+}
+
 impl Published {
     /// The target directory.
     pub(crate) fn target(&self) -> &std::sync::Arc<super::Target> {
@@ -32,7 +40,10 @@ impl Published {
             .iter()
             .map(|one| if group_changed(one) { Outcome::Failed(self.changed(one)) } else { self.unlink(one) })
             .collect();
-        self.remove_record(context);
+        // What stays though it could go is retired by the next run, which has to know then that its target is ours.
+        if !outcomes.iter().any(is_stuck) {
+            self.remove_record(context);
+        }
         let Self { source, target, items, .. } = self;
         items
             .into_iter()

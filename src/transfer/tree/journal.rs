@@ -170,6 +170,15 @@ pub(super) struct Frames<'a> {
     start: usize,
     /// Where in the file the buffer begins.
     base: u64,
+    /// Why there may be more than was read.
+    failed: Option<Errno>,
+}
+
+impl Frames<'_> {
+    /// Fails if reading ended before the journal did.
+    pub(super) fn end(self) -> Result<(), Errno> {
+        self.failed.map_or(Ok(()), Err)
+    }
 }
 
 impl Iterator for Frames<'_> {
@@ -189,8 +198,9 @@ impl Iterator for Frames<'_> {
             self.start = 0;
             let had = self.buffer.len();
             self.buffer.resize(had + CHUNK, 0);
-            // What cannot be read was not written: what it would speak of is left alone.
-            let count = read_at(self.file, &mut self.buffer[had..], self.base + had as u64).unwrap_or(0);
+            let read = read_at(self.file, &mut self.buffer[had..], self.base + had as u64);
+            let count = read.unwrap_or(0);
+            self.failed = read.err();
             self.buffer.truncate(had + count);
             if count == 0 {
                 return None;
@@ -209,17 +219,16 @@ impl TreeRecord {
             return Ok(None);
         }
         let file = open_regular(dir, name)?;
-        read_at(&file, &mut [0], 0)?;
-        let first = Frames { file: &file, buffer: Vec::new(), start: 0, base: 0 }.next();
-        match first {
+        let mut frames = Frames { file: &file, buffer: Vec::new(), start: 0, base: 0, failed: None };
+        match frames.next() {
             Some((_, Frame::Header(header))) => Ok(Some(Self { header, file })),
-            _ => Ok(None),
+            _ => frames.end().map(|()| None),
         }
     }
 
     /// All frames, from the first.
     pub(super) fn frames(&self) -> Frames<'_> {
-        Frames { file: &self.file, buffer: Vec::new(), start: 0, base: 0 }
+        Frames { file: &self.file, buffer: Vec::new(), start: 0, base: 0, failed: None }
     }
 
     /// What is proven durable.

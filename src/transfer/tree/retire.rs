@@ -1,5 +1,7 @@
 //! Retiring a tree's source: it vanishes with one rename, then what the journal lists is removed, and only that.
 
+use std::sync::OnceLock;
+
 use rayon::prelude::*;
 use rustix::io::Errno;
 
@@ -27,6 +29,8 @@ pub(crate) enum Left {
     Nothing,
     /// Something that was not copied, or not as it is now: under this name.
     Something(Vec<u8>),
+    /// Something that was copied, and cannot be removed: why.
+    Stuck(Errno),
 }
 
 impl PublishedTree {
@@ -45,8 +49,11 @@ impl PublishedTree {
                             Err(Failure::Remove(Errno::NOENT)) if is_taken_over => Ok(()),
                             outcome => outcome,
                         };
-                        // One that stays is read by the next run, which finds everything done.
-                        unlink(room, &journal).ok();
+                        // What stays though it could go is removed by the next run, which goes by the journal.
+                        if !matches!(outcome, Err(Failure::Remove(error)) if error != Errno::NOENT) {
+                            // One that stays is read by the next run, which finds everything done.
+                            unlink(room, &journal).ok();
+                        }
                         outcome.map_err(|error| match error {
                             Failure::Remove(source) => MoveError::Remove { path: from.clone(), source },
                             Failure::Changed => {
@@ -94,6 +101,7 @@ fn retire_source(parent: &Dir, record: &TreeRecord, header: &Header) -> Result<(
     match remains.remove().map_err(Failure::Remove)? {
         Left::Nothing => Ok(()),
         Left::Something(name) => Err(Failure::Left(name)),
+        Left::Stuck(error) => Err(Failure::Remove(error)),
     }
 }
 
@@ -118,13 +126,18 @@ impl<'a> Remains<'a> {
         }
         let nodes = Nodes::default();
         let mut pieces = Vec::with_capacity(PIECES);
-        let remove = |pieces: &mut Vec<(u32, Vec<StagedFile>)>| {
-            // What is not removed, for whatever reason, shows when the root is to be.
-            pieces.par_drain(..).for_each(|(dir, files)| {
-                remove_files(&nodes, &root, dir, &files).ok();
-            });
+        // The first error. What else is not removed is what was not copied, and shows when the root is to be.
+        let stuck = OnceLock::new();
+        let note = |result: Result<(), Errno>| {
+            if let Err(error) = result {
+                stuck.get_or_init(|| error);
+            }
         };
-        for (_, frame) in self.record.frames() {
+        let remove = |pieces: &mut Vec<(u32, Vec<StagedFile>)>| {
+            pieces.par_drain(..).for_each(|(dir, files)| note(remove_files(&nodes, &root, dir, &files)));
+        };
+        let mut frames = self.record.frames();
+        for (_, frame) in &mut frames {
             match frame {
                 Frame::Dir { parent, name, .. } => {
                     nodes.add(Node { parent, name: name.into(), stat: None }, |_, _| {});
@@ -137,18 +150,22 @@ impl<'a> Remains<'a> {
             }
         }
         remove(&mut pieces);
+        note(frames.end());
         for id in (1..nodes.len()).rev() {
-            remove_dir(&nodes, &root, id).ok();
+            note(remove_dir(&nodes, &root, id));
         }
         drop(root);
         match unlink_dir(self.parent, hidden) {
-            Ok(()) => Ok(Left::Nothing),
-            // Something is left in it, or it cannot be removed: in either case it is seen again.
-            Err(_) => match rename_noreplace(self.parent, hidden, self.parent, name) {
-                Ok(NoReplace::Renamed) => Ok(Left::Something(name.clone())),
-                _ => Ok(Left::Something(hidden.clone())),
-            },
+            Ok(()) => return Ok(Left::Nothing),
+            Err(Errno::NOTEMPTY | Errno::EXIST) => {}
+            Err(error) => note(Err(error)),
         }
+        // In either case it is seen again.
+        let shown = match rename_noreplace(self.parent, hidden, self.parent, name) {
+            Ok(NoReplace::Renamed) => name,
+            _ => hidden,
+        };
+        Ok(stuck.into_inner().map_or_else(|| Left::Something(shown.clone()), Left::Stuck))
     }
 }
 
@@ -161,12 +178,16 @@ fn remove_files(nodes: &Nodes, root: &Dir, dir: u32, files: &[StagedFile]) -> Re
         Err(error) => return Err(error),
     };
     open_up(&here)?;
+    let mut result = Ok(());
     for file in files {
-        if file.stamp.check(&here, &file.name) == Ok(true) {
-            unlink(&here, &file.name)?;
-        }
+        let removed = match file.stamp.check(&here, &file.name) {
+            Ok(true) => unlink(&here, &file.name),
+            Ok(false) | Err(Errno::NOENT) => Ok(()),
+            Err(error) => Err(error),
+        };
+        result = result.and(removed);
     }
-    Ok(())
+    result
 }
 
 fn remove_dir(nodes: &Nodes, root: &Dir, id: u32) -> Result<(), Errno> {
@@ -178,10 +199,12 @@ fn remove_dir(nodes: &Nodes, root: &Dir, id: u32) -> Result<(), Errno> {
     };
     open_up(&above)?;
     match unlink_dir(&above, &node.name) {
-        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        // Something was not copied, or could not be removed, which was noted.
+        Ok(()) | Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST) => Ok(()),
         Err(error) => Err(error),
     }
 }
+
 /// Lets us remove things from a directory of our own that was read-only.
 fn open_up(dir: &Dir) -> Result<(), Errno> {
     let stat = dir.stat();
