@@ -47,6 +47,20 @@ impl Warnings {
         }
     }
 
+    /// Takes note, once, that a name becomes a copy because a file cannot have one more link; any other error is a
+    /// failure.
+    pub(crate) fn links(&mut self, copying: &Copying, path: &Path, error: Errno) -> Result<()> {
+        match error {
+            Errno::MLINK | Errno::PERM | Errno::OPNOTSUPP => {
+                if copying.is_news("links") {
+                    self.0.push(format!("preserving links for {}: {}", Quoted(path), Cause(error)));
+                }
+                Ok(())
+            }
+            source => Err(Box::new(MoveError::Create { what: "regular file", path: path.to_owned(), source })),
+        }
+    }
+
     /// Takes note of what the target's file system cannot do at all, once; any other error is a failure.
     pub(crate) fn or_fail(
         &mut self,

@@ -61,6 +61,10 @@ impl Done {
 /// Stages items of `batch` until there is enough for a barrier.
 pub(crate) fn stage_batch(context: &Context, batch: Batch<Target>) -> Part {
     let Batch { source, target, items } = batch;
+    // A stage directory for nothing would change the target directory's times.
+    if !target.is_prepared() && items.iter().all(|item| is_missing(&source, item)) {
+        return nothing_is_there(context, Batch { source, target, items });
+    }
     let copying = match target.copying(context) {
         Ok(copying) => copying,
         Err(error) => return nothing_can_be_staged(context, Batch { source, target, items }, error),
@@ -118,6 +122,22 @@ fn refuse_same(context: &Context, batch: Batch<Target>) -> Part {
     let fail = |item: Item| {
         let (from, to) = (source.path_of(&item), target.path(&item));
         let failure = Box::new(MoveError::SameFile { from, to });
+        context.settle(&source, &target.place, item, Outcome::Failed(failure))
+    };
+    Part { staged: None, settled: items.into_iter().map(fail).collect(), deferred: Vec::new(), rest: None }
+}
+
+/// Whether a source that was named, and not found by a listing, does not exist.
+fn is_missing(source: &Place, item: &Item) -> bool {
+    let place = item.place.as_deref().unwrap_or(source);
+    item.hint.is_none() && Stat::at(&place.dir, &item.name) == Err(Errno::NOENT)
+}
+
+fn nothing_is_there(context: &Context, batch: Batch<Target>) -> Part {
+    let Batch { source, target, items } = batch;
+    let fail = |item: Item| {
+        let path = item.place.as_deref().unwrap_or(&source).path_of(&item);
+        let failure = Box::new(MoveError::Stat { path, source: Errno::NOENT });
         context.settle(&source, &target.place, item, Outcome::Failed(failure))
     };
     Part { staged: None, settled: items.into_iter().map(fail).collect(), deferred: Vec::new(), rest: None }
@@ -185,7 +205,8 @@ impl Stager<'_> {
         if stat.kind != FileKind::Regular || looked.is_some_and(|looked| looked.id != stat.id) {
             return Err(Box::new(MoveError::ChangedWhileRead { path }));
         }
-        if let Some(done) = self.before_copying(item, &stat, earlier)? {
+        let mut warnings = Warnings::default();
+        if let Some(done) = self.before_copying(item, &stat, earlier, &mut warnings)? {
             return Ok(done);
         }
         self.context.counters.known_bytes(stat.size);
@@ -195,7 +216,6 @@ impl Stager<'_> {
             None => Stage::Unnamed(file),
             Some(name) => Stage::Named(name, (!self.context.named_stages).then_some(file)),
         };
-        let mut warnings = Warnings::default();
         let filled = self.fill(&file, &to, &stat, &path, &target_path).and_then(|bytes| {
             dress(self.copying, &file, &to, &stat, Made::File, &target_path, &mut warnings)?;
             self.sync_each(&to, &path, &target_path)?;
@@ -233,7 +253,13 @@ impl Stager<'_> {
     }
 
     /// What can be known to fail, or to be unnecessary, before anything is copied.
-    fn before_copying(&self, item: &Item, stat: &Stat, earlier: &[StagedItem]) -> Result<Option<Done>> {
+    fn before_copying(
+        &self,
+        item: &Item,
+        stat: &Stat,
+        earlier: &[StagedItem],
+        warnings: &mut Warnings,
+    ) -> Result<Option<Done>> {
         if stat.links > 1 {
             if !item.gathered {
                 return Ok(Some(Done::Linked(stat.id, stat.links)));
@@ -243,8 +269,10 @@ impl Stager<'_> {
             }
             // A tree of this run may hold the file already.
             let name = self.copying.stage_dir.fresh_name('s');
-            if self.context.links.link(stat, self.copying.stage_dir.dir(), &name).is_ok() {
-                return Ok(Some(Done::link(item, stat, Stage::Named(name, None))));
+            match self.context.links.link(stat, self.copying.stage_dir.dir(), &name) {
+                Ok(()) => return Ok(Some(Done::link(item, stat, Stage::Named(name, None)))),
+                Err(Errno::NOENT) => {}
+                Err(error) => warnings.links(self.copying, &self.target.path(item), error)?,
             }
         }
         if stat.is_mount_root {
@@ -316,13 +344,13 @@ impl Stager<'_> {
     }
 
     fn special(&self, item: &Item, stat: Stat, earlier: &[StagedItem]) -> Result<Done> {
-        if let Some(done) = self.before_copying(item, &stat, earlier)? {
+        let mut warnings = Warnings::default();
+        if let Some(done) = self.before_copying(item, &stat, earlier, &mut warnings)? {
             return Ok(done);
         }
         let (path, target_path) = (self.from.path_of(item), self.target.path(item));
         let name = self.copying.stage_dir.fresh_name('s');
         let to = (self.copying.stage_dir.dir(), &name[..]);
-        let mut warnings = Warnings::default();
         let paths = (&*path, &*target_path);
         match stage_special(self.copying, (&self.from.dir, &item.name), &stat, to, paths, &mut warnings) {
             Ok(()) => {

@@ -95,6 +95,11 @@ impl Target {
         made.as_ref().map_err(|&error| error)
     }
 
+    /// Whether the stage directory has been made, or could not be.
+    pub(super) fn is_prepared(&self) -> bool {
+        self.copying.get().is_some()
+    }
+
     /// Removes the stage directory, if one was made and nothing is left in it.
     pub(crate) fn close(&self) {
         if let Some(Ok(copying)) = self.copying.get() {
