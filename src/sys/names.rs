@@ -6,7 +6,7 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use super::dir::create_private_dir;
-use super::fault::{Op, call};
+use super::fault::{Op, call, renaming};
 use super::{Dir, FileKind, Stat};
 
 /// How a rename that must not replace anything ended.
@@ -29,7 +29,7 @@ pub(crate) enum NoReplace {
 /// itself; whatever else `renameat2(2)` says.
 pub(crate) fn rename_noreplace(from: &Dir, name: &[u8], to: &Dir, new: &[u8]) -> Result<NoReplace, Errno> {
     let rename = || rustix::fs::renameat_with(from.fd(), name, to.fd(), new, RenameFlags::NOREPLACE);
-    match call(Op::RenameNoReplace, name, rename) {
+    match renaming(Op::RenameNoReplace, name, new, rename) {
         Ok(()) => Ok(NoReplace::Renamed),
         Err(Errno::EXIST) => Ok(NoReplace::Exists),
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => rename_noreplace_without_flag(from, name, to, new),
@@ -76,7 +76,7 @@ fn rename_noreplace_without_flag(from: &Dir, name: &[u8], to: &Dir, new: &[u8]) 
 
 /// Renames, and replaces what may be replaced, in one step.
 pub(crate) fn rename_replacing(from: &Dir, name: &[u8], to: &Dir, new: &[u8]) -> Result<(), Errno> {
-    call(Op::Rename, name, || rustix::fs::renameat(from.fd(), name, to.fd(), new))
+    renaming(Op::Rename, name, new, || rustix::fs::renameat(from.fd(), name, to.fd(), new))
 }
 
 /// Whether `dir` is the directory `ancestor` or lies below it, as far as `..` tells (bind mounts hide it).
@@ -149,5 +149,5 @@ pub(crate) fn unlink_dir(dir: &Dir, name: &[u8]) -> Result<(), Errno> {
 
 /// Gives a file one more name.
 pub(crate) fn link(from: &Dir, name: &[u8], to: &Dir, new: &[u8]) -> Result<(), Errno> {
-    call(Op::Link, name, || rustix::fs::linkat(from.fd(), name, to.fd(), new, AtFlags::empty()))
+    renaming(Op::Link, name, new, || rustix::fs::linkat(from.fd(), name, to.fd(), new, AtFlags::empty()))
 }
