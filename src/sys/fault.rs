@@ -106,6 +106,13 @@ pub(super) fn call<T>(_: Op, _: &[u8], call: impl FnOnce() -> Result<T, Errno>) 
     call()
 }
 
+/// Makes a system call that gives what is called `name` the name `new`.
+#[cfg(not(debug_assertions))]
+#[inline]
+pub(super) fn renaming<T>(_: Op, _: &[u8], _: &[u8], call: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
+    call()
+}
+
 /// Makes a system call about `len` bytes, which may be about fewer.
 #[cfg(not(debug_assertions))]
 #[inline]
@@ -118,6 +125,17 @@ pub(super) fn sized<T>(_: Op, len: usize, call: impl FnOnce(usize) -> Result<T, 
 #[cfg(debug_assertions)]
 pub(super) fn call<T>(op: Op, name: &[u8], call: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
     plan::pass(op, name, usize::MAX, |_| call())
+}
+
+/// Makes a system call that gives what is called `name` the name `new`, unless the plan of a test wants something else.
+#[cfg(debug_assertions)]
+pub(super) fn renaming<T>(
+    op: Op,
+    name: &[u8],
+    new: &[u8],
+    call: impl FnOnce() -> Result<T, Errno>,
+) -> Result<T, Errno> {
+    plan::pass(op, &[name, b" -> ", new].concat(), usize::MAX, |_| call())
 }
 
 /// Makes a system call about `len` bytes, which may be about fewer, unless the plan of a test wants something else.

@@ -6,7 +6,7 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use super::Dir;
-use super::fault::{Op, call};
+use super::fault::{Op, call, renaming};
 
 /// How a rename that must not replace anything ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub(crate) enum NoReplace {
 /// whatever else `renameat2(2)` says.
 pub(crate) fn rename_noreplace(from: &Dir, name: &[u8], to: &Dir, new: &[u8]) -> Result<NoReplace, Errno> {
     let rename = || rustix::fs::renameat_with(from.fd(), name, to.fd(), new, RenameFlags::NOREPLACE);
-    match retry_stale(|| call(Op::RenameNoReplace, name, rename)) {
+    match retry_stale(|| renaming(Op::RenameNoReplace, name, new, rename)) {
         Ok(()) => Ok(NoReplace::Renamed),
         Err(Errno::EXIST) => Ok(NoReplace::Exists),
         Err(error) => Err(error),
@@ -43,7 +43,7 @@ pub(super) fn retry_stale<T>(call: impl Fn() -> Result<T, Errno>) -> Result<T, E
 
 /// Renames, and replaces what may be replaced, in one step.
 pub(crate) fn rename_replacing(from: &Dir, name: &[u8], to: &Dir, new: &[u8]) -> Result<(), Errno> {
-    retry_stale(|| call(Op::Rename, name, || rustix::fs::renameat(from.fd(), name, to.fd(), new)))
+    retry_stale(|| renaming(Op::Rename, name, new, || rustix::fs::renameat(from.fd(), name, to.fd(), new)))
 }
 
 /// Whether `dir` is the directory `ancestor` or lies below it, as far as `..` tells (bind mounts hide it).
@@ -116,5 +116,5 @@ pub(crate) fn unlink_dir(dir: &Dir, name: &[u8]) -> Result<(), Errno> {
 
 /// Gives a file one more name.
 pub(crate) fn link(from: &Dir, name: &[u8], to: &Dir, new: &[u8]) -> Result<(), Errno> {
-    call(Op::Link, name, || rustix::fs::linkat(from.fd(), name, to.fd(), new, AtFlags::empty()))
+    renaming(Op::Link, name, new, || rustix::fs::linkat(from.fd(), name, to.fd(), new, AtFlags::empty()))
 }

@@ -5,14 +5,24 @@ use rustix::io::Errno;
 use crate::sys::{Dir, FileKind, Stat, Time, open_regular, read_at, read_link};
 
 /// Whether the target is a whole copy of the source: compared, not believed.
-pub(super) fn is_copy(from: &Dir, name: &[u8], was: &Stat, to: &Dir, new_name: &[u8], is: &Stat) -> bool {
+///
+/// # Errors
+/// They cannot be compared, which says neither.
+pub(super) fn is_copy(
+    from: &Dir,
+    name: &[u8],
+    was: &Stat,
+    to: &Dir,
+    new_name: &[u8],
+    is: &Stat,
+) -> Result<bool, Errno> {
     if was.kind != is.kind || was.size != is.size || !is_same_time(was.mtime, is.mtime) {
-        return false;
+        return Ok(false);
     }
     match was.kind {
-        FileKind::Regular => has_same_content(from, name, to, new_name).unwrap_or(false),
-        FileKind::Symlink => read_link(from, name).is_ok_and(|content| read_link(to, new_name) == Ok(content)),
-        _ => was.device == is.device,
+        FileKind::Regular => has_same_content(from, name, to, new_name),
+        FileKind::Symlink => Ok(read_link(from, name)? == read_link(to, new_name)?),
+        _ => Ok(was.device == is.device),
     }
 }
 

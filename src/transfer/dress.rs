@@ -47,10 +47,17 @@ impl Warnings {
         }
     }
 
-    /// Takes note that a name becomes a file of its own, once.
-    pub(crate) fn lost_link(&mut self, copying: &Copying, path: &Path, error: Errno) {
-        if copying.is_news("hard links") {
-            self.0.push(format!("preserving hard links for {}: {}", Quoted(path), Cause(error)));
+    /// Takes note, once, that a name becomes a copy because a file cannot have one more link; any other error is a
+    /// failure.
+    pub(crate) fn links(&mut self, copying: &Copying, path: &Path, error: Errno) -> Result<()> {
+        match error {
+            Errno::MLINK | Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS => {
+                if copying.is_news("hard links") {
+                    self.0.push(format!("preserving hard links for {}: {}", Quoted(path), Cause(error)));
+                }
+                Ok(())
+            }
+            source => Err(Box::new(MoveError::Create { what: "regular file", path: path.to_owned(), source })),
         }
     }
 

@@ -19,7 +19,7 @@ use super::carried;
 use super::compare::is_copy;
 use super::record::{Intent, Record, Way};
 use super::stage_dir::{ended_runs, find_base, is_stage_name, remove_base};
-use super::tree::{Left, PublishedTree, Remains, Reuse, TreeJob, TreeRecord, clear_tree};
+use super::tree::{Left, NotPublished, PublishedTree, Remains, Reuse, TreeJob, TreeRecord, clear_tree};
 use super::{Context, SyncMode, Target};
 
 /// What ended runs left in one target directory.
@@ -180,8 +180,8 @@ impl Leftovers {
             let others = open.map(Intent::target_name);
             let finished = self.finished.get(&group).into_iter().flatten().map(Vec::as_slice);
             for other in others.chain(finished) {
-                let is_published =
-                    Stat::at(dir, other).is_ok_and(|is| is_copy(&source.dir, &intent.name, &was, dir, other, &is));
+                let compare = |is| is_copy(&source.dir, &intent.name, &was, dir, other, &is);
+                let is_published = Stat::at(dir, other).and_then(compare) == Ok(true);
                 // Taken by somebody else meanwhile: then it is a conflict like any other.
                 if is_published && link(dir, other, dir, name).is_ok() {
                     break;
@@ -202,8 +202,12 @@ impl Leftovers {
         item: Item,
     ) -> Resumed {
         let (run, journal) = (&self.runs[tree.run].dir, &tree.journal[..]);
-        let (Ok(Some(record)), Ok(copying)) = (TreeRecord::of_ended_run(run, journal), target.copying(context)) else {
-            return Resumed::Afresh(item);
+        let fail = |source| Resumed::Settled(Outcome::Failed(Box::new(not_resumed(target, source))));
+        let (record, copying) = match (TreeRecord::of_ended_run(run, journal), target.copying(context)) {
+            (Ok(Some(record)), Ok(copying)) => (record, copying),
+            (Ok(None), _) => return Resumed::Afresh(item),
+            // Taken afresh, it might be skipped, or go into what is its target already.
+            (Err(error), _) | (_, Err(error)) => return fail(error),
         };
         let room = copying.stage_dir.dir();
         let mut job = TreeJob { source: Arc::clone(source), target: Arc::clone(target), item, reuse: None };
@@ -216,7 +220,8 @@ impl Leftovers {
                     Err(source) => Resumed::Settled(Outcome::Failed(published.cannot_go_on(source))),
                 };
             }
-            Err(back) => {
+            Err(NotPublished::Unknown(error)) => return fail(error),
+            Err(NotPublished::No(back)) => {
                 let record;
                 (job, record) = *back;
                 record
@@ -255,14 +260,27 @@ impl Leftovers {
     }
 }
 
-/// Whether the source of an intent still waits to be retired.
+/// Whether the source of an intent still waits to be retired. In doubt, yes.
 fn is_unfinished(target: &Target, parent: &[u8], intent: &Intent) -> bool {
-    let source = Dir::open_named(parent).ok().filter(|dir| dir.id() == intent.parent);
     if intent.way == Way::Carried {
+        let source = Dir::open_named(parent).ok().filter(|dir| dir.id() == intent.parent);
         return source.is_some_and(|dir| carried::is_between(&dir, &target.place.dir, intent));
     }
-    source.is_some_and(|dir| intent.stamp.check(&dir, &intent.name) == Ok(true))
-        && Stat::at(&target.place.dir, intent.target_name()).is_ok()
+    let is_source_there = || {
+        let dir = Dir::open_named(parent)?;
+        Ok(dir.id() == intent.parent && intent.stamp.check(&dir, &intent.name)?)
+    };
+    let is_target_there = || Stat::at(&target.place.dir, intent.target_name()).map(|_| true);
+    is_there(is_source_there()) && is_there(is_target_there())
+}
+
+/// What a look says, where an error other than that there is nothing says nothing.
+fn is_there(looked: std::result::Result<bool, Errno>) -> bool {
+    !matches!(looked, Ok(false) | Err(Errno::NOENT | Errno::NOTDIR))
+}
+
+fn not_resumed(target: &Target, source: Errno) -> MoveError {
+    MoveError::Leftovers { path: target.place.path(b""), source }
 }
 
 /// Empties the stage directory of an ended run, but for what `needed` says. Whatever cannot be looked at stays.
@@ -338,12 +356,25 @@ fn finish_hidden(record: &TreeRecord, news: &mut Vec<String>) -> bool {
 fn finish(context: &Context, source: &Arc<Place>, target: &Arc<Target>, intent: &Intent) -> Result<Option<Outcome>> {
     let new_name = intent.target_name();
     let (from, to) = (&source.dir, &target.place.dir);
-    let Ok(was) = Stat::at(from, &intent.name) else { return Ok(None) };
-    let Ok(is) = Stat::at(to, new_name) else { return Ok(None) };
-    if !intent.stamp.matches(&was) || is.id == was.id || !is_copy(from, &intent.name, &was, to, new_name, &is) {
+    let path = source.path(&intent.name);
+    // An error is no answer: taken afresh, it might be skipped, or be overwritten by itself.
+    let unknown = |path, error| match error {
+        Errno::NOENT | Errno::NOTDIR => Ok(None),
+        source => Err(Box::new(MoveError::Stat { path, source })),
+    };
+    let (was, is) = match (Stat::at(from, &intent.name), Stat::at(to, new_name)) {
+        (Ok(was), Ok(is)) => (was, is),
+        (Err(error), _) => return unknown(path, error),
+        (_, Err(error)) => return unknown(target.place.path(new_name), error),
+    };
+    if !intent.stamp.matches(&was) || is.id == was.id {
         return Ok(None);
     }
-    let path = source.path(&intent.name);
+    match is_copy(from, &intent.name, &was, to, new_name, &is) {
+        Ok(true) => {}
+        Ok(false) => return Ok(None),
+        Err(error) => return unknown(path, error),
+    }
     let not_durable = |source| MoveError::NotDurable { from: path.clone(), to: target.place.path(new_name), source };
     if context.sync == SyncMode::Auto {
         let barrier = &target.copying(context).map_err(not_durable)?.barrier;

@@ -11,6 +11,14 @@ use super::publish::Published;
 use super::staged::StagedItem;
 use super::stamp::Stamp;
 
+/// Whether a source stays that is what was copied.
+fn is_stuck(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Failed(error) => matches!(**error, MoveError::Remove { source, .. } if source != Errno::NOENT),
+        _ => false,
+    }
+}
+
 impl Published {
     /// The target directory.
     pub(crate) fn target(&self) -> &std::sync::Arc<super::Target> {
@@ -33,7 +41,7 @@ impl Published {
             .map(|one| if group_changed(one) { Outcome::Failed(self.changed(one)) } else { self.unlink(one) })
             .collect();
         // What could not be removed is for the next run to remove, which has to know that these targets are ours.
-        if !outcomes.iter().any(is_left_to_do) {
+        if !outcomes.iter().any(is_stuck) {
             self.spend_record(context);
         }
         let Self { source, target, items, .. } = self;
@@ -119,9 +127,4 @@ impl Published {
             unlink(copying.stage_dir.dir(), name).ok();
         }
     }
-}
-
-/// Whether the source still waits to be removed.
-fn is_left_to_do(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Failed(error) if matches!(**error, MoveError::Remove { source, .. } if source != Errno::NOENT))
 }

@@ -62,16 +62,9 @@ impl Done {
 /// Stages items of `batch` until there is enough for a barrier.
 pub(crate) fn stage_batch(context: &Context, batch: Batch<Target>) -> Part {
     let Batch { source, target, items } = batch;
-    // One source that has moved already, to what is now taken for the directory to move it into: nothing is to be made
-    // there, which would change the directory's time.
-    if let [only] = &items[..]
-        && let from = only.place.as_ref().unwrap_or(&source)
-        && Stat::at(&from.dir, &only.name) == Err(Errno::NOENT)
-    {
-        let missing = MoveError::Stat { path: from.path_of(only), source: Errno::NOENT };
-        let settle = |item| context.settle(&source, &target.place, item, Outcome::Failed(Box::new(missing.clone())));
-        let settled = items.into_iter().map(settle).collect();
-        return Part { staged: None, settled, deferred: Vec::new(), rest: None };
+    // A stage directory for nothing would change the target directory's times.
+    if !target.is_prepared() && items.iter().all(|item| is_missing(&source, item)) {
+        return nothing_is_there(context, Batch { source, target, items });
     }
     let copying = match target.copying(context) {
         Ok(copying) => copying,
@@ -130,6 +123,22 @@ fn refuse_same(context: &Context, batch: Batch<Target>) -> Part {
     let fail = |item: Item| {
         let (from, to) = (source.path_of(&item), target.path(&item));
         let failure = Box::new(MoveError::SameFile { from, to });
+        context.settle(&source, &target.place, item, Outcome::Failed(failure))
+    };
+    Part { staged: None, settled: items.into_iter().map(fail).collect(), deferred: Vec::new(), rest: None }
+}
+
+/// Whether a source that was named, and not found by a listing, does not exist.
+fn is_missing(source: &Place, item: &Item) -> bool {
+    let place = item.place.as_deref().unwrap_or(source);
+    item.hint.is_none() && Stat::at(&place.dir, &item.name) == Err(Errno::NOENT)
+}
+
+fn nothing_is_there(context: &Context, batch: Batch<Target>) -> Part {
+    let Batch { source, target, items } = batch;
+    let fail = |item: Item| {
+        let path = item.place.as_deref().unwrap_or(&source).path_of(&item);
+        let failure = Box::new(MoveError::Stat { path, source: Errno::NOENT });
         context.settle(&source, &target.place, item, Outcome::Failed(failure))
     };
     Part { staged: None, settled: items.into_iter().map(fail).collect(), deferred: Vec::new(), rest: None }
@@ -264,7 +273,7 @@ impl Stager<'_> {
                 match self.link(item, stat, index, earlier) {
                     // No (more) links to be had here: a copy, then.
                     Err(error @ (Errno::MLINK | Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS)) => {
-                        warnings.lost_link(self.copying, &self.target.path(item), error);
+                        warnings.links(self.copying, &self.target.path(item), error)?;
                     }
                     linked => return linked.map(Some).map_err(|error| self.cannot_create(item, error)),
                 }
@@ -277,7 +286,7 @@ impl Stager<'_> {
             match self.context.links.link(source, self.copying.stage_dir.dir(), &name) {
                 Ok(()) => return Ok(Some(Done::link(item, stat, Stage::Named(name, None), None))),
                 Err(Errno::NOENT) => {}
-                Err(error) => warnings.lost_link(self.copying, &self.target.path(item), error),
+                Err(error) => warnings.links(self.copying, &self.target.path(item), error)?,
             }
         }
         if stat.is_mount_root {

@@ -99,13 +99,21 @@ pub(crate) fn ended_runs(base: &Dir) -> Result<Vec<(Vec<u8>, Dir, OwnedFd)>, Err
         if !is_token(&entry.name) {
             continue;
         }
-        let Ok(dir) = base.open_child(&entry.name) else { continue };
-        if is_ours(&dir)
-            && let Ok(fd) = dir.readable()
-            // EWOULDBLOCK: it lives. Where locks are not supported nobody can know: then it stays.
-            && lock(&fd).is_ok()
-        {
-            runs.push((entry.name.into_vec(), dir, fd));
+        let dir = match base.open_child(&entry.name) {
+            Ok(dir) if is_ours(&dir) => dir,
+            Ok(_) | Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => continue,
+            Err(error) => return Err(error),
+        };
+        let fd = match dir.readable() {
+            Ok(fd) => fd,
+            Err(Errno::NOENT) => continue,
+            Err(error) => return Err(error),
+        };
+        match lock(&fd) {
+            Ok(()) => runs.push((entry.name.into_vec(), dir, fd)),
+            // It lives.
+            Err(Errno::WOULDBLOCK) => {}
+            Err(error) => return Err(error),
         }
     }
     Ok(runs)

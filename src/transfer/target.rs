@@ -114,6 +114,11 @@ impl Target {
         made.as_ref().map_err(|&error| error)
     }
 
+    /// Whether the stage directory has been made, or could not be.
+    pub(super) fn is_prepared(&self) -> bool {
+        self.copying.get().is_some()
+    }
+
     /// The directory, for whoever needs to keep it open.
     pub(crate) fn shared_dir(&self) -> std::result::Result<Arc<Dir>, Errno> {
         if let Some(dir) = self.shared.get() {

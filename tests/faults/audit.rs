@@ -125,7 +125,7 @@ pub fn honest(world: &World, now: &Now, ran: &Ran, wrong: &mut Vec<String>) {
         wrong.push("P5: exit 1, and nothing was said".to_owned());
     }
     let not_reached = ran.messages.contains("not reached") || ran.messages.contains("stopped:");
-    let is_target_named = ran.messages.contains(&format!("{:?}", &*world.sides.to).replace('"', "'"))
+    let is_target_named = ran.messages.contains(&format!("'{}'", world.sides.to.display()))
         || ran.messages.contains("an interrupted run left in");
     for path in tops() {
         let is_at_source = now.from.get(path).is_some();

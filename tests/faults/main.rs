@@ -6,6 +6,8 @@
 
 #![cfg(debug_assertions)]
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+#![allow(clippy::print_stderr, reason = "how many runs there were is worth knowing")]
+#![allow(unreachable_pub, reason = "`pub` marks what the tests share; an executable exports nothing anyway")]
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -30,7 +30,7 @@ pub struct Findings {
 
 impl Findings {
     /// Takes note of a run, and of what was wrong with it.
-    pub fn note(&mut self, what: impl Display, hits: usize, wrong: Vec<String>) {
+    pub fn note(&mut self, what: impl Display, hits: usize, wrong: &[String]) {
         self.begun.get_or_insert_with(Instant::now);
         self.runs += 1;
         self.hits += usize::from(hits > 0);

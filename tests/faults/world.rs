@@ -1,6 +1,7 @@
 //! What is moved in the sweeps, from where to where, and how it is run.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -8,7 +9,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use pmove::cli::{Rehearsed, rehearse};
-use pmove::fault::{Call, Plan};
+use pmove::fault::{Call, Op, Plan};
+use rustix::io::Errno;
 
 use crate::common::fs::other;
 use crate::common::snapshot::Snapshot;
@@ -28,6 +30,21 @@ pub enum Shape {
     NewName,
 }
 
+/// What the file systems can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// All that they can.
+    Best,
+    /// Nothing but reading and writing.
+    ByHand,
+    /// No files without names.
+    NamedStages,
+    /// No renames that replace nothing.
+    PlainRenames,
+    /// They are one, but for what is moved: that has to be copied, within the file system.
+    Within,
+}
+
 /// A kind of run.
 #[derive(Clone, Copy, Debug)]
 pub struct Case {
@@ -37,6 +54,7 @@ pub struct Case {
     pub shape: Shape,
     /// `-n`, `-f`, or nothing.
     pub policy: &'static str,
+    pub way: Way,
 }
 
 /// Within one file system, where nothing waits for a disk.
@@ -46,15 +64,40 @@ fn in_memory() -> Sides {
 
 /// Every way between file systems, for every shape.
 pub fn cases(shapes: &[Shape], policies: &[&'static str]) -> Vec<Case> {
-    let sides: [(&'static str, fn() -> Sides); 3] =
-        [("one device", in_memory), ("to memory", across), ("to disk", back)];
+    type Make = fn() -> Sides;
+    let sides: [(&'static str, Make); 3] = [("one device", in_memory), ("to memory", across), ("to disk", back)];
     let mut cases = Vec::new();
     for (name, sides) in sides {
         for &shape in shapes {
-            cases.extend(policies.iter().map(|&policy| Case { name, sides, shape, policy }));
+            cases.extend(policies.iter().map(|&policy| Case { name, sides, shape, policy, way: Way::Best }));
         }
     }
     cases
+}
+
+/// Between file systems that cannot do everything.
+pub fn hard_cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (name, sides) in [("to memory", across as fn() -> Sides), ("to disk", back)] {
+        for way in [Way::ByHand, Way::NamedStages, Way::PlainRenames] {
+            for shape in [Shape::Pattern, Shape::Tree] {
+                cases.push(Case { name, sides, shape, policy: "-n", way });
+            }
+        }
+    }
+    for shape in [Shape::Pattern, Shape::Tree] {
+        for policy in ["", "-n"] {
+            cases.push(Case { name: "one device", sides: in_memory, shape, policy, way: Way::Within });
+        }
+    }
+    cases
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, shape, policy, way, .. } = self;
+        write!(f, "{name}, {shape:?} {way:?} {policy}")
+    }
 }
 
 /// The places of one case, used for run after run.
@@ -114,6 +157,19 @@ impl World {
         args
     }
 
+    /// A plan by which nothing happens that the file systems would not do.
+    pub fn plan(&self) -> Plan {
+        let plan = Plan::new();
+        match self.case.way {
+            Way::Best => plan,
+            Way::ByHand => plan.without(Op::CopyRange, Errno::NOSYS).without(Op::Send, Errno::INVAL),
+            Way::NamedStages => plan.without(Op::CreateUnnamed, Errno::OPNOTSUPP),
+            Way::PlainRenames => plan.without(Op::RenameNoReplace, Errno::INVAL),
+            // Only a source keeps its name: publishing and hiding give another.
+            Way::Within => plan.refusing(Op::RenameNoReplace, keeps_name, Errno::XDEV),
+        }
+    }
+
     /// Runs the command as `plan` wants it.
     pub fn run(&self, plan: Plan) -> Ran {
         run(self.args(), plan)
@@ -132,6 +188,12 @@ impl World {
     pub fn is_skipped(&self, path: &Path) -> bool {
         self.case.policy == "-n" && self.before.get(self.at_target(path)).is_some()
     }
+}
+
+/// Whether both sides of an arrow are the same.
+fn keeps_name(names: &[u8]) -> bool {
+    let arrow = names.windows(4).position(|part| part == b" -> ");
+    arrow.is_some_and(|at| names[..at] == names[at + 4..])
 }
 
 /// Runs a command in this process, as `plan` wants it.

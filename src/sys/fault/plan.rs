@@ -50,7 +50,7 @@ pub struct Call {
     pub op: Op,
     /// How many of its kind there were by then, this one included.
     pub nth: usize,
-    /// The name it is about; empty where it is about what is open.
+    /// The name it is about, and the new one behind an arrow; empty where it is about what is open.
     pub name: Vec<u8>,
 }
 
@@ -62,7 +62,13 @@ impl fmt::Display for Call {
 
 /// What is to happen, and when.
 #[derive(Default)]
-pub struct Plan(Vec<(When, Fault)>);
+pub struct Plan {
+    faults: Vec<(When, Fault)>,
+    refused: Vec<Refused>,
+}
+
+/// A kind of call that is always refused, where its name is such a one.
+type Refused = (Op, fn(&[u8]) -> bool, Errno);
 
 /// A plan that is being followed: until this is dropped. While there is one, whoever starts another waits.
 pub struct Running {
@@ -102,7 +108,20 @@ impl Plan {
     /// One more thing that is to happen.
     #[must_use]
     pub fn at(mut self, when: When, fault: Fault) -> Self {
-        self.0.push((when, fault));
+        self.faults.push((when, fault));
+        self
+    }
+
+    /// The file system does not know this kind of call: it always fails, unless something else is to happen to it.
+    #[must_use]
+    pub fn without(self, op: Op, error: Errno) -> Self {
+        self.refusing(op, |_| true, error)
+    }
+
+    /// The same, but only where `is_meant` says so of the name.
+    #[must_use]
+    pub fn refusing(mut self, op: Op, is_meant: fn(&[u8]) -> bool, error: Errno) -> Self {
+        self.refused.push((op, is_meant, error));
         self
     }
 
@@ -178,7 +197,9 @@ fn decide(op: Op, name: &[u8]) -> (Decision, Vec<Box<dyn FnOnce() + Send>>) {
     let call = Call { op, nth: *nth, name: name.to_vec() };
     state.calls.push(call);
     let (number, nth) = (state.calls.len(), *nth);
-    for (when, fault) in &mut state.plan.0 {
+    let refused = state.plan.refused.iter().find(|(kind, is_meant, _)| *kind == op && is_meant(name));
+    decision.fail = refused.map(|(_, _, error)| *error);
+    for (when, fault) in &mut state.plan.faults {
         let is_meant = match *when {
             When::Call(wanted) => wanted == number,
             When::Nth(kind, wanted) => kind == op && wanted == nth,

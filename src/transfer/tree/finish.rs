@@ -49,29 +49,25 @@ fn link_one(tree: &Tree<'_>, pair: &Pair<'_>, dir: u32, name: &[u8], stat: &Stat
         })?;
         linked = tree.context.links.link((pair.source(), name, stat), pair.stage(), name);
     }
+    let mut warnings = Warnings::default();
     match linked {
-        Ok(()) => Ok(()),
-        // The first name's tree was given up, or the file system has no more links to give: a copy, then.
-        Err(error @ (Errno::NOENT | Errno::MLINK | Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS)) => {
-            if error != Errno::NOENT {
-                let mut warnings = Warnings::default();
-                warnings.lost_link(tree.copying, &to, error);
-                tree.warnings.lock().unwrap_or_else(PoisonError::into_inner).extend(warnings.0);
-            }
-            let open = if stat.kind == FileKind::Regular {
-                let file = open_regular(pair.source(), name)
-                    .map_err(|source| MoveError::Open { path: from.clone(), source })?;
-                if !Stat::of(&file).is_ok_and(|now| now.id == stat.id) {
-                    return Err(Box::new(MoveError::ChangedWhileRead { path: from }));
-                }
-                Some(file)
-            } else {
-                None
-            };
-            Walk { tree }.copy(pair, name, open.as_ref(), stat, (&from, &to)).map(drop)
-        }
-        Err(source) => Err(Box::new(MoveError::Create { what: "regular file", path: to, source })),
+        Ok(()) => return Ok(()),
+        // The first name's tree was given up.
+        Err(Errno::NOENT) => {}
+        Err(error) => warnings.links(tree.copying, &to, error)?,
     }
+    tree.warnings.lock().unwrap_or_else(PoisonError::into_inner).extend(warnings.0);
+    let open = if stat.kind == FileKind::Regular {
+        let file =
+            open_regular(pair.source(), name).map_err(|source| MoveError::Open { path: from.clone(), source })?;
+        if !Stat::of(&file).is_ok_and(|now| now.id == stat.id) {
+            return Err(Box::new(MoveError::ChangedWhileRead { path: from }));
+        }
+        Some(file)
+    } else {
+        None
+    };
+    Walk { tree }.copy(pair, name, open.as_ref(), stat, (&from, &to)).map(drop)
 }
 
 /// Whether a tree's root has a mode with which it could not be published.

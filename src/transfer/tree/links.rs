@@ -128,7 +128,8 @@ impl Links {
         link(&dir, &home.name, to, new)?;
         // Somebody may have put another file there since it was published.
         let made = Stat::at(to, new)?;
-        let is_sure = || !self.outlives.load(Ordering::Relaxed) || is_copy(from, name, file, to, new, &made);
+        let is_sure =
+            || !self.outlives.load(Ordering::Relaxed) || is_copy(from, name, file, to, new, &made) == Ok(true);
         if made.id == home.id && made.size == file.size && is_sure() {
             return Ok(());
         }

@@ -32,6 +32,7 @@ use crate::sys::{Dir, Stat, rename_replacing, unlink};
 pub(super) use clear::clear_tree;
 pub(super) use journal::{Known, TreeRecord};
 pub(super) use links::Links;
+pub(super) use publish::NotPublished;
 pub(crate) use publish::PublishedTree;
 pub(super) use retire::{Left, Remains};
 pub(crate) use stage::{StagedTree, stage_tree};

@@ -30,6 +30,14 @@ pub(crate) struct PublishedTree {
     pub(super) is_taken_over: bool,
 }
 
+/// Why a tree cannot be taken for one that an ended run has published.
+pub(in crate::transfer) enum NotPublished {
+    /// It was not, or is not any more.
+    No(Box<(TreeJob, TreeRecord)>),
+    /// That cannot be told now.
+    Unknown(Errno),
+}
+
 impl StagedTree {
     /// Publishes the tree. Takes the proof that all of it is durable.
     ///
@@ -108,17 +116,20 @@ impl PublishedTree {
         job: TreeJob,
         record: TreeRecord,
         journal: Vec<u8>,
-    ) -> Result<Self, Box<(TreeJob, TreeRecord)>> {
+    ) -> Result<Self, NotPublished> {
         let header = record.header.clone();
         let root = match job.target.place.dir.open_child(&header.target_name) {
             Ok(root) if root.id() == header.stage_root => Arc::new(root),
-            _ => return Err(Box::new((job, record))),
+            Ok(_) | Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {
+                return Err(NotPublished::No(Box::new((job, record))));
+            }
+            Err(error) => return Err(NotPublished::Unknown(error)),
         };
         let [hidden, named] = [&header.hidden, &header.name].map(|name| Stat::at(&job.source.dir, name).ok());
         let source = [hidden, named].into_iter().flatten().find(|source| source.id == header.source);
         // The source has gone, and something else has its name since: that has to be moved itself.
         if source.is_none() && named.is_some() {
-            return Err(Box::new((job, record)));
+            return Err(NotPublished::No(Box::new((job, record))));
         }
         if let Some(source) = source
             && lends_mode(&source)
