@@ -66,7 +66,7 @@ const CALLS: &[Call] = &[
     // Names.
     call(libc::SYS_renameat, "renameat", &[EXDEV, EACCES, EIO, ENOSPC, EBUSY, EPERM, EDQUOT]),
     call(libc::SYS_renameat2, "renameat2", &[EXDEV, EINVAL, EACCES, EIO, ENOSYS, ENOSPC, EBUSY, EPERM]),
-    call(libc::SYS_linkat, "linkat", &[EPERM, EMLINK, EIO, ENOSPC, EXDEV, ENOENT, EOPNOTSUPP]),
+    call(libc::SYS_linkat, "linkat", &[EPERM, EMLINK, EIO, ENOSPC, EXDEV, EOPNOTSUPP]),
     call(libc::SYS_unlinkat, "unlinkat", &[EACCES, EPERM, EBUSY, EIO, EROFS]),
     call(libc::SYS_mkdirat, "mkdirat", &[EACCES, ENOSPC, EIO, EMLINK]),
     call(libc::SYS_symlinkat, "symlinkat", &[EPERM, ENOSPC, EIO]),

@@ -97,7 +97,14 @@ fn retire_source(parent: &Dir, record: &TreeRecord, header: &Header) -> Result<(
     let mut remains = Remains::of(parent, record);
     match Stat::at(parent, &header.name) {
         Ok(stat) if stat.id == header.source => {
-            match rename_somehow(parent, &header.name, parent, &header.hidden) {
+            let hide = || rename_somehow(parent, &header.name, parent, &header.hidden);
+            let hidden = match hide() {
+                // Where that takes two steps, an ended run may have come as far as the first: an empty directory, of a name
+                // that is ours.
+                Ok(NoReplace::Exists) if unlink_dir(parent, &header.hidden).is_ok() => hide(),
+                hidden => hidden,
+            };
+            match hidden {
                 Ok(NoReplace::Renamed) => {}
                 Ok(NoReplace::Exists) => return Err(Failure::Remove(Errno::EXIST)),
                 // A server that was asked twice.
