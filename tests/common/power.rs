@@ -7,8 +7,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
-use super::fs::{Scratch, must, require_root};
+use super::fs::{Scratch, must, require_root, tool};
 use super::mount::{FsType, LoopDevice, LoopFs, Mount};
 
 /// Numbers that are random enough, and the same ones for the same seed (`SplitMix64`).
@@ -130,8 +132,7 @@ impl Machine {
         let old = std::mem::take(&mut self.devices);
         if self.kind == FsType::Btrfs {
             for device in &old {
-                // The kernel knows the file system by this device, and would not take an older state of it.
-                must(Command::new("btrfs").args(["device", "scan", "--forget"]).arg(&device.0));
+                forget(&device.0);
             }
         }
         if self.disk.join("copy").exists() {
@@ -164,6 +165,18 @@ impl Machine {
             *mount = Some(made.unwrap_or_else(|why| panic!("{why}")));
         }
     }
+}
+
+/// The kernel knows a btrfs by its device, and would not take an older state of it from another.
+fn forget(device: &Path) {
+    for _ in 0..250 {
+        match tool(Command::new("btrfs").args(["device", "scan", "--forget"]).arg(device)) {
+            // Somebody who has just made a mount namespace of his own has our mounts in it, for a moment.
+            Err(why) if why.contains("busy") => thread::sleep(Duration::from_millis(20)),
+            result => return result.map_or_else(|why| panic!("{why}"), drop),
+        }
+    }
+    panic!("{} is still in use", device.display());
 }
 
 /// About the smallest that there is. Bytes.
