@@ -44,12 +44,17 @@ impl Reference {
         for alternative in super::written_out(text)? {
             // What becomes `**` only when it is written out is one component for the program, which is as good.
             let has_stars = |text: &[u8]| text.windows(2).any(|pair| pair == b"**");
-            if has_stars(&alternative) && !has_stars(text) {
+            let is_joined = text.windows(2).any(|pair| matches!(pair, b"}*" | b"*{" | b"}{"));
+            if has_stars(&alternative) && (is_joined || !has_stars(text)) {
                 return None;
             }
             let mut components = Vec::new();
             let parts = split(&letters(&alternative))?;
             let wants_dir = parts.len() > 1 && parts.last().is_some_and(Vec::is_empty);
+            // `*/{a,}`: for a shell the slash of the empty alternative counts, for the program it needs a name behind it.
+            if wants_dir && !text.ends_with(b"/") {
+                return None;
+            }
             let parts = if wants_dir { &parts[..parts.len() - 1] } else { &parts[..] };
             if parts.is_empty() || parts == [vec![]] {
                 continue;
