@@ -27,7 +27,7 @@ pub(crate) struct Listing {
 impl Listing {
     /// Starts reading `dir`.
     pub(crate) fn of(dir: &Dir) -> Result<Self, Errno> {
-        Ok(Self { fd: dir.readable()?, buffer: vec![MaybeUninit::uninit(); 32 * 1024].into_boxed_slice() })
+        Ok(Self { fd: dir.readable()?, buffer: Box::new_uninit_slice(32 * 1024) })
     }
 
     /// The next few hundred names, without `.` and `..`; none at the end.

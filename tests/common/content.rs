@@ -72,7 +72,10 @@ impl Content {
             Err(Errno::ACCESS) => return Ok((Self::Unreadable, Vec::new())),
             Err(error) => return Err(error),
         };
-        buffer.resize(CHUNK, 0);
+        if buffer.is_empty() {
+            // Pages that the kernel has zeroed, and only those that are used.
+            *buffer = vec![0; CHUNK];
+        }
         let extents = data_extents(&file, size)?;
         if size <= PAGE {
             let length = usize::try_from(size).expect("at most a page");

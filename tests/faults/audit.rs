@@ -48,7 +48,7 @@ fn is_alike(left: &Entry, right: &Entry, likeness: Likeness) -> bool {
     }
 }
 
-fn is_hidden(path: &Path) -> bool {
+pub fn is_hidden(path: &Path) -> bool {
     path.components().any(|part| part.as_os_str().to_string_lossy().starts_with(".pmove-"))
 }
 
