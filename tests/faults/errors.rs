@@ -96,8 +96,14 @@ fn sweep(name: &str, cases: Vec<Case>, most: usize) {
         let world = World::new(case);
         let quiet = world.run(world.plan());
         assert!(quiet.is_done, "{case}: {}", quiet.messages);
-        let all: Vec<(Call, Errno)> =
-            quiet.calls.iter().flat_map(|call| errors(call.op).iter().map(|error| (call.clone(), *error))).collect();
+        let pairs = quiet.calls.iter().flat_map(|call| errors(call.op).iter().map(|error| (call.clone(), *error)));
+        // What must be copied within one file system cannot be linked either, which is what stands in for a missing flag.
+        let cannot_be = |op, error| {
+            case.way == Way::Within
+                && op == Op::RenameNoReplace
+                && matches!(error, Errno::NOSYS | Errno::INVAL | Errno::OPNOTSUPP)
+        };
+        let all: Vec<(Call, Errno)> = pairs.filter(|(call, error)| !cannot_be(call.op, *error)).collect();
         for (call, error) in sampled(all, most) {
             fail_once(&world, &call, error, &mut findings);
         }
@@ -107,10 +113,10 @@ fn sweep(name: &str, cases: Vec<Case>, most: usize) {
 
 #[test]
 fn p1_p2_p5_p6_p7_any_call_may_fail_once() {
-    sweep("a call that fails", cases(&[Shape::Operands, Shape::Tree], &["", "-n"]), 40);
+    sweep("a call that fails", cases(&[Shape::Operands, Shape::Tree], &["", "-n"]), 20);
 }
 
 #[test]
 fn h45_h46_h47_h51_any_call_may_fail_where_others_are_not_supported() {
-    sweep("a call that fails where others do, too", hard_cases(), 30);
+    sweep("a call that fails where others do, too", hard_cases(), 15);
 }
