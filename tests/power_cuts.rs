@@ -15,12 +15,12 @@ mod cuts;
 mod promises;
 
 use common::mount::FsType;
-use cuts::{Harness, Program};
+use cuts::{Harness, Program, Scene};
 
 /// Every scene, on one file system.
 fn nothing_is_lost(kind: FsType) {
     let harness = Harness::new(kind, 2);
-    for scene in harness.scenes() {
+    for scene in Scene::asked_for() {
         harness.cut_once(Program::Pmove, scene).assert_nothing_is_lost();
     }
 }
@@ -46,7 +46,7 @@ fn p1_power_cuts_lose_nothing_on_btrfs() {
 /// Every scene, on one file system: cut, run again, cut again, run to the end.
 fn is_finished(kind: FsType) {
     let harness = Harness::new(kind, 1);
-    for scene in harness.scenes() {
+    for scene in Scene::asked_for() {
         harness.cut_twice_and_finish(scene).assert_nothing_is_lost();
     }
 }
@@ -75,7 +75,7 @@ fn p6_after_two_power_cuts_the_same_command_finishes_on_btrfs() {
 fn p6_what_a_cut_after_exit_0_brings_back_is_known() {
     for kind in FsType::ALL {
         let harness = Harness::new(kind, 1);
-        for scene in harness.scenes() {
+        for scene in Scene::asked_for() {
             harness.cut_after_the_target_was_written(scene);
         }
     }
@@ -87,7 +87,7 @@ fn p6_what_a_cut_after_exit_0_brings_back_is_known() {
 fn p6_a_run_killed_before_a_reboot_is_finished_after_it() {
     for kind in FsType::ALL {
         let harness = Harness::new(kind, 1);
-        for scene in harness.scenes() {
+        for scene in Scene::asked_for() {
             harness.reboot_before_retiring(scene);
         }
     }
@@ -100,7 +100,7 @@ fn h72_the_same_cuts_show_what_mv_loses() {
     for kind in FsType::ALL {
         let harness = Harness::new(kind, 1);
         let mut lost = 0;
-        for scene in harness.scenes() {
+        for scene in Scene::asked_for() {
             lost += harness.cut_once(Program::Mv, scene).lost_after_exit_0;
         }
         assert!(lost > 0, "{kind:?}: mv has lost nothing: then the cuts prove nothing");

@@ -110,12 +110,6 @@ impl Harness {
         Self { kind, shelf, cuts, seed, durations: RefCell::default() }
     }
 
-    /// All scenes, or the one that `PMOVE_TEST_SCENE` names.
-    pub fn scenes(&self) -> impl Iterator<Item = Scene> {
-        let only = std::env::var("PMOVE_TEST_SCENE").ok();
-        Scene::ALL.into_iter().filter(move |scene| only.as_ref().is_none_or(|only| *only == format!("{scene:?}")))
-    }
-
     /// Cuts once a run, as often as asked for; the first time at the run's end, with the sources' removal on disk.
     pub fn cut_once(&self, program: Program, scene: Scene) -> Score {
         let mut score = Score { what: format!("{:?} {program:?} {scene:?}", self.kind), ..Score::default() };
