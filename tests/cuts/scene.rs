@@ -41,6 +41,12 @@ impl Scene {
     pub const ALL: [Self; 7] =
         [Self::Few, Self::Pattern, Self::List, Self::Overwrite, Self::Links, Self::Tree, Self::Trees];
 
+    /// All of them, or the one that `PMOVE_TEST_SCENE` names.
+    pub fn asked_for() -> impl Iterator<Item = Self> {
+        let only = std::env::var("PMOVE_TEST_SCENE").ok();
+        Self::ALL.into_iter().filter(move |scene| only.as_ref().is_none_or(|only| *only == format!("{scene:?}")))
+    }
+
     /// Makes the sources in `from`, and what is in their way in `to`.
     pub fn build(self, from: &Path, to: &Path) {
         let flat = |count| Tree::new().files(count, |i| (format!("f{i:03}"), content(i)));
