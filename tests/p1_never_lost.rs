@@ -124,12 +124,12 @@ fn published_and_retired(calls: &[Call], name: &str) -> (usize, usize) {
     (find(&["linkat", "renameat2", "renameat"]), find(&["unlinkat"]))
 }
 
-/// Where the unnamed file that `publishing` gives a name was made.
-fn created(calls: &[Call], publishing: &Call) -> usize {
-    let fd = publishing.text.split("/proc/self/fd/").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
-    let result = format!(" = {fd}");
-    let is_it = |call: &Call| call.text.contains("O_TMPFILE") && call.text.ends_with(&result);
-    calls.iter().rposition(is_it).unwrap()
+/// Where the unnamed file for `name` was made: right after `name` was opened, by the same thread. (Not by its number: a
+/// call that has been entered before a descriptor is closed can still be the one that gets its number.)
+fn created(calls: &[Call], name: &str) -> usize {
+    let opened = calls.iter().position(|call| call.text.contains(&format!("\"{name}\", O_RDONLY"))).unwrap();
+    let is_it = |call: &Call| call.thread == calls[opened].thread && call.text.contains("O_TMPFILE");
+    opened + calls[opened..].iter().position(is_it).unwrap()
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn h24_content_is_durable_before_its_name_and_the_name_before_the_source_goes() 
         let is_sync = |call: &Call| ["fsync", "fdatasync", "syncfs"].contains(&&*call.name);
         for i in 0..count {
             let (published, retired) = published_and_retired(&calls, &format!("f{i}"));
-            let staged = created(&calls[..published], &calls[published]);
+            let staged = created(&calls, &format!("f{i}"));
             let synced = |part: &[Call]| part.iter().any(is_sync);
             if count > 8 {
                 assert!(synced(&calls[staged..published]), "f{i} of {count} is published before it is durable");

@@ -140,13 +140,16 @@ pub fn files(dir: &Path) -> Files {
     entries(dir).into_iter().filter(regular).map(read).collect()
 }
 
-/// Looks again and again, in a thread of its own, while `run` runs. Returns what `run` does, and how often `look`
-/// looked: at least twice.
+/// Looks again and again, in a thread of its own, before `run` begins and until it has ended. Returns what `run` does,
+/// and how often `look` looked: at least twice.
 pub fn watched<T>(look: impl Fn() + Sync, run: impl FnOnce() -> T) -> (T, u64) {
     let over = AtomicBool::new(false);
+    let (begun, has_begun) = std::sync::mpsc::channel();
     thread::scope(|scope| {
         let watcher = scope.spawn(|| {
-            let mut looks = 0;
+            look();
+            begun.send(()).expect("the other side waits");
+            let mut looks = 1;
             loop {
                 let is_last = over.load(Ordering::SeqCst);
                 look();
@@ -156,6 +159,8 @@ pub fn watched<T>(look: impl Fn() + Sync, run: impl FnOnce() -> T) -> (T, u64) {
                 }
             }
         });
+        // An error: the first look has failed, which joining will tell. On a busy machine it may take its time.
+        has_begun.recv_timeout(Duration::from_secs(15)).ok();
         let result = run();
         over.store(true, Ordering::SeqCst);
         match watcher.join() {
