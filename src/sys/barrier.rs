@@ -135,7 +135,7 @@ pub(crate) fn sync_removals<'a>(dirs: impl IntoIterator<Item = &'a Dir>) -> Resu
             Err(error) => Err(error),
         };
         result = result.and(match synced {
-            // It cannot be read, or is gone itself; or this file system has no fsync for directories.
+            // It cannot be read, or is gone itself; this file system has no fsync for directories, or has become read-only.
             Err(Errno::ACCESS | Errno::NOENT | Errno::INVAL | Errno::ROFS) => Ok(()),
             synced => synced,
         });

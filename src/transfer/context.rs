@@ -99,7 +99,7 @@ pub(crate) struct Context {
     pub(crate) descriptors: usize,
     /// How many directories a tree may hold open at once.
     pub(crate) open_dirs: usize,
-    /// Where the files with several links are that trees of this run have staged.
+    /// Where files with several links are by now: in this run's trees, or published on their own.
     pub(crate) links: Links,
     /// After so many failures no more work is taken.
     max_errors: Option<u64>,
@@ -176,7 +176,7 @@ impl Context {
 
     /// Whether a file was last renamed, linked or changed after the run had begun. In doubt, no: file systems take the
     /// time of the last tick, so the first few milliseconds look older than they are.
-    pub(crate) fn is_later_than_its_begin(&self, ctime: Time) -> bool {
+    pub(crate) fn postdates_start(&self, ctime: Time) -> bool {
         ctime > self.began
     }
 

@@ -176,7 +176,7 @@ impl Target {
                 && has_local_clock(&self.place.dir)
                 && Stat::at(&self.place.dir, item.target_name())
                     // (What happens to another of its names shows, too.)
-                    .is_ok_and(|existing| existing.links == 1 && context.is_later_than_its_begin(existing.ctime))
+                    .is_ok_and(|existing| existing.links == 1 && context.postdates_start(existing.ctime))
         };
         let has_vanished = source == Errno::NOENT && (item.was_found || item.links != Gathered::No || is_taken());
         Box::new(if has_vanished { MoveError::Vanished { path } } else { MoveError::Stat { path, source } })

@@ -180,9 +180,9 @@ impl Journal {
         self.name
     }
 
-    /// Removes the journal: the tree's move is over.
+    /// Removes the journal of a tree that was given up.
     pub(super) fn remove(self, dir: &Dir) {
-        // One that stays is read by the next run, which finds everything done.
+        // One that stays speaks of a stage that is gone, and the next run clears it.
         unlink(dir, &self.name).ok();
     }
 }

@@ -381,7 +381,8 @@ impl StagedTree {
     }
 }
 
-/// Removes a stage and its journal. Should that fail, the next run goes on with it.
+/// Removes a stage and its journal. What cannot be removed is cleared by the next run: without its journal nothing in it
+/// is believed.
 fn clear(copying: &Copying, header: &Header, journal: Journal) {
     clear_tree(copying.stage_dir.dir(), &header.stage, || copying.stage_dir.fresh_name('d')).ok();
     journal.remove(copying.stage_dir.dir());
