@@ -224,7 +224,7 @@ fn p3_p5_p7_p8_back_across_devices_it_is_as_the_model_says() {
 #[test]
 fn h08_the_number_of_workers_changes_nothing() {
     let ground = Ground::new(across);
-    for_all(40, case(), |Case { entries, command }| {
+    for_all(25, case(), |Case { entries, command }| {
         [1, 2, 4, 16].into_iter().try_for_each(|jobs| {
             let command = Command { jobs, ..command.clone() };
             check(&ground, &Case { entries: entries.clone(), command })
@@ -236,7 +236,7 @@ fn h08_the_number_of_workers_changes_nothing() {
 fn h23_a_dry_run_changes_nothing() {
     for make in [one_device, across] {
         let ground = Ground::new(make);
-        for_all(60, case(), |Case { entries, command }| {
+        for_all(40, case(), |Case { entries, command }| {
             let made = ground.make(&entries);
             let look = || made.tops.clone().map(Snapshot::of);
             let before = look();
@@ -251,7 +251,7 @@ fn h23_a_dry_run_changes_nothing() {
 fn p7_there_and_back_it_is_what_it_was() {
     for make in [one_device, across, back] {
         let ground = Ground::new(make);
-        for_all(60, everything(), |(entries, jobs)| {
+        for_all(30, everything(), |(entries, jobs)| {
             let made = ground.make(&entries);
             let [from, to] = &made.roots.0;
             let before = Snapshot::of(from).without_root();

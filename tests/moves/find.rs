@@ -46,6 +46,8 @@ pub struct Finder<'a> {
     pub base: &'static str,
     /// The numbers of patterns that have a match, or need none.
     pub met: BTreeSet<usize>,
+    /// A pattern finds what has arrived at DEST by then, or not.
+    pub looks_at_arrivals: bool,
 }
 
 impl Finder<'_> {
@@ -56,7 +58,7 @@ impl Finder<'_> {
                 Task::Name(path) => found.push(Ok(Candidate { path, origin: Origin::Operand, task: number })),
                 Task::LookUp(path, patterns) => {
                     let (parent, name) = split(&path);
-                    let parent = self.world.resolve(parent, &mut Vec::new());
+                    let parent = self.resolve(parent, number);
                     if parent == Err(Cause::Loop) {
                         self.met.extend(patterns);
                         found.push(Err(format!("cannot stat '{path}': {}", Cause::Loop.words())));
@@ -65,7 +67,7 @@ impl Finder<'_> {
                         found.push(Ok(Candidate { path, origin: Origin::Pattern, task: number }));
                     }
                 }
-                Task::Walk(root, wanted) => match self.world.resolve(&root, &mut Vec::new()) {
+                Task::Walk(root, wanted) => match self.resolve(&root, number) {
                     Ok(dir) if self.world.is_dir(dir) => {
                         self.walk(number, dir, &root, &mut Vec::new(), &wanted, &mut found);
                     }
@@ -77,6 +79,14 @@ impl Finder<'_> {
                 },
             }
         }
+        found
+    }
+
+    /// Where a pattern begins. If it leads through DEST, others may have arrived there by then.
+    fn resolve(&mut self, root: &str, task: usize) -> Result<Ino, Cause> {
+        let mut trace = Vec::new();
+        let found = self.world.resolve(root, &mut trace);
+        self.looks_at_arrivals |= task > 0 && (trace.contains(&self.dest) || found == Ok(self.dest));
         found
     }
 

@@ -49,7 +49,7 @@ pub fn run(world: World, listings: &Listings, command: &Command) -> Outcome {
     match run.dest(command, &mut dest_trace) {
         Ok(dest) => {
             let candidates = run.candidates(command, listings, dest.dir);
-            run.outcome.vague = run.vague(&candidates, &dest_trace, dest.dir);
+            run.outcome.vague = run.outcome.vague.or(run.vague(&candidates, &dest_trace, dest.dir));
             // The stage directory comes and goes.
             run.outcome.world.touch(dest.dir);
             for candidate in candidates {
@@ -177,9 +177,10 @@ impl Run {
                 });
                 let given: Vec<Given> =
                     literal_or_pattern.chain(patterns.iter().map(|&text| Given::Pattern(text.to_owned()))).collect();
-                let mut finder =
-                    Finder { world: self.world(), listings, dest, base: command.base(), met: BTreeSet::new() };
+                let (met, base) = (BTreeSet::new(), command.base());
+                let mut finder = Finder { world: self.world(), listings, dest, base, met, looks_at_arrivals: false };
                 let found = finder.find(&given);
+                let is_vague = finder.looks_at_arrivals;
                 let met = std::mem::take(&mut finder.met);
                 let unmet = given.iter().enumerate().filter_map(|(number, given)| match given {
                     Given::Pattern(text) if !allow_empty && !met.contains(&number) => {
@@ -187,7 +188,9 @@ impl Run {
                     }
                     _ => None,
                 });
-                found.into_iter().chain(unmet).collect()
+                let candidates = found.into_iter().chain(unmet).collect();
+                self.outcome.vague = is_vague.then_some("a pattern looks at what arrives");
+                candidates
             }
         }
     }
