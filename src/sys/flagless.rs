@@ -4,7 +4,9 @@
 use rustix::io::Errno;
 
 use super::dir::create_private_dir;
-use super::{Dir, FileId, NoReplace, Stat, is_below, link, rename_noreplace, rename_replacing, unlink, unlink_dir};
+use super::{
+    Dir, FileId, NoReplace, Stat, is_below, is_remote, link, rename_noreplace, rename_replacing, unlink, unlink_dir,
+};
 
 /// How carrying a name over ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,8 +34,8 @@ pub(crate) fn carry(from: &Dir, name: &[u8], stat: &Stat, to: &Dir, new: &[u8]) 
         Ok(()) => {}
         Err(Errno::XDEV) => return Err(Errno::XDEV),
         // Said to have failed, but done: a server that was asked twice, because its first answer was lost, has found its
-        // own work in the way.
-        Err(_) if Stat::at(to, new).is_ok_and(|now| now.id == stat.id && now.links > stat.links) => {}
+        // own work in the way. (Elsewhere it would be another run's, which may take it back.)
+        Err(_) if is_remote(to) && Stat::at(to, new).is_ok_and(|now| now.id == stat.id && now.links > stat.links) => {}
         Err(Errno::EXIST) => return Ok(Carried::Exists),
         // No hard links either (some FUSE). The new name was free a moment ago, or this had been EEXIST (linkat(2) looks
         // first): a look and then a rename is all that such a file system offers.
@@ -52,9 +54,12 @@ pub(crate) fn carry(from: &Dir, name: &[u8], stat: &Stat, to: &Dir, new: &[u8]) 
         // It is gone, whoever removed it, and whatever was said.
         Err(Errno::NOENT) => Ok(Carried::Done),
         // The source could not be let go: the second name is taken back, so that nothing has changed. Only now that the
-        // first one has been seen: it would be the last one else.
+        // first one has been seen: it would be the last one else. (And not where another run may take the second name for
+        // its own work, and remove the first.)
         Ok(now) if now.id == stat.id => {
-            unlink(to, new).ok();
+            if !is_remote(to) {
+                unlink(to, new).ok();
+            }
             Err(error)
         }
         _ => Err(error),

@@ -207,7 +207,11 @@ impl Leftovers {
             (Ok(Some(record)), Ok(copying)) => (record, copying),
             (Ok(None), _) => return Resumed::Afresh(item),
             // Taken afresh, it might be skipped, or go into what is its target already.
-            (Err(error), _) | (_, Err(error)) => return fail(error),
+            (Err(error), _) => return fail(error),
+            (_, Err(source)) => {
+                let error = MoveError::Create { what: "directory", path: target.path(&item), source };
+                return Resumed::Settled(Outcome::Failed(Box::new(error)));
+            }
         };
         let room = copying.stage_dir.dir();
         let mut job = TreeJob { source: Arc::clone(source), target: Arc::clone(target), item, reuse: None };

@@ -10,7 +10,9 @@ use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
 use crate::item::{Outcome, Policy, Settled};
-use crate::sys::{Dir, Durability, FileId, Listing, Stat, create_private_dir, is_below, rename_replacing, unlink_dir};
+use crate::sys::{
+    Dir, Durability, FileId, Listing, Stat, create_private_dir, effective_user, is_below, rename_replacing, unlink_dir,
+};
 use crate::transfer::target::{Copying, Route};
 use crate::transfer::{Context, SyncMode, Target};
 
@@ -124,7 +126,11 @@ fn look_first(context: &Context, job: &TreeJob) -> Result<Option<Stat>> {
     }
     match Stat::at(&job.target.place.dir, job.item.target_name()) {
         Err(_) => {}
-        Ok(_) if context.policy == Policy::Skip => return Ok(None),
+        Ok(existing) if context.policy == Policy::Skip => {
+            if !took_back_placeholder(job, &existing) {
+                return Ok(None);
+            }
+        }
         Ok(existing) => {
             job.target.judge(context, &job.source, &job.item, &stat)?;
             if existing.is_dir() && !is_empty(job) {
@@ -134,6 +140,18 @@ fn look_first(context: &Context, job: &TreeJob) -> Result<Option<Stat>> {
     }
     job.source.can_remove(&stat).map_err(|source| MoveError::Remove { path: from(), source })?;
     Ok(Some(stat))
+}
+
+/// Where a rename cannot refuse to replace, a directory of ours holds the name until it is published over. If the target
+/// is one that an ended run has left, it goes.
+fn took_back_placeholder(job: &TreeJob, existing: &Stat) -> bool {
+    let may_be_ours = job.reuse.is_some()
+        && existing.is_dir()
+        && existing.mode == 0o700
+        && existing.uid == effective_user()
+        && is_empty(job);
+    // rmdir leaves it alone should somebody have put something into it.
+    may_be_ours && unlink_dir(&job.target.place.dir, job.item.target_name()).is_ok()
 }
 
 /// Whether the target is an empty directory, which may be replaced. Publishing decides.
