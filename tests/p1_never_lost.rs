@@ -7,11 +7,13 @@ mod promises;
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
+use std::path::Path;
 use std::process::Command;
 
 use common::fs::{must, require_root};
 use common::mount::{FsType, LoopFs, Mount};
 use common::run::Pmove;
+use common::snapshot::Snapshot;
 use common::trace::{Call, Strace};
 use common::tree::Tree;
 use promises::{Files, Sides, across, back, everywhere, files, injected, names, wait_until};
@@ -281,4 +283,44 @@ fn h73_a_write_back_that_fails_keeps_the_sources() {
     }
     assert!(!left.is_empty(), "the image was large enough after all");
     require_root();
+}
+
+#[test]
+#[ignore = "needs strace"]
+fn p1_a_published_directory_that_was_emptied_meanwhile_is_no_copy() {
+    // What an ended run has published may have been changed by anybody since; its source is the only copy then.
+    for change in ["rm -r to/d/sub to/d/f", "rm -r to/d && mkdir to/d", "echo other > to/d/f"] {
+        let sides = back();
+        Tree::new().file("d/f", "content").file("d/sub/g", "more").build(&sides.from);
+        let before = Snapshot::of(sides.from.join("d"));
+        let whole = || sides.pmove().arg("d").arg(&*sides.to);
+        injected(whole(), &["unlinkat:error=EIO"]).run().fails_with(1).stderr_has("cannot remove");
+        let change = change.replace("to/", &format!("{}/", sides.to.display()));
+        must(Command::new("sh").args(["-c", &change]));
+        whole().run();
+        // Each file is whole on one side, whatever the second run made of it.
+        let (from, to) = (sides.from.join("d"), sides.to.join("d"));
+        for path in ["f", "sub/g"] {
+            let is_whole = |side: &Path| {
+                fs::read(side.join(path))
+                    .is_ok_and(|content| Some(content.len() as u64) == before.get(path).map(|e| e.size))
+            };
+            assert!(is_whole(&from) || is_whole(&to), "{change}: {path} is lost");
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs strace"]
+fn p5_a_new_directory_with_the_name_of_a_hidden_one_is_not_said_to_have_moved() {
+    let sides = back();
+    Tree::new().file("d/f", "first").build(&sides.from);
+    let run = || sides.pmove().arg("d").arg(&*sides.to);
+    // The first removal is that of what is in the hidden source.
+    injected(run(), &["unlinkat:signal=KILL"]).run();
+    assert!(!sides.from.join("d").exists(), "it was not hidden yet");
+    Tree::new().file("d/new", "second").build(&sides.from);
+    run().run().fails_with(1);
+    assert_eq!(fs::read(sides.from.join("d/new")).unwrap(), b"second");
+    assert_eq!(fs::read(sides.to.join("d/f")).unwrap(), b"first");
 }

@@ -170,6 +170,9 @@ impl<'a> Coordinator<'a> {
             match leftovers.resume(&self.context, &source, &target, item) {
                 Resumed::Afresh(back) => item = back,
                 Resumed::Settled(outcome) => {
+                    if let Outcome::Failed(error) = &outcome {
+                        self.context.note_failure(error);
+                    }
                     self.tally.finish(order, outcome, None, Vec::new());
                     return Ok(());
                 }
@@ -346,6 +349,10 @@ impl<'a> Coordinator<'a> {
             // What failed has left what a later run needs, and was reported.
             if source != Errno::NOTEMPTY || self.tally.is_flawless() {
                 self.tally.warn(&MoveError::Remove { path, source }.to_string());
+            }
+            if source != Errno::NOTEMPTY {
+                // Sources may come back: then what ended runs have left is needed once more.
+                return;
             }
         }
         if self.context.stop.is_interrupted() {

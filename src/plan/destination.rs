@@ -132,7 +132,7 @@ fn finish_rename(path: &[u8], source: &[u8]) -> Result<Option<(Destination, bool
     let (parent, source_name) = split(source);
     let Some(leftovers) = &destination.leftovers else { return Ok(None) };
     let is_given = match Dir::open_named(parent) {
-        Ok(parent) => leftovers.target_name_of(parent.id(), source_name) == Some(split(name).1),
+        Ok(parent) => leftovers.target_name_of(&parent, source_name) == Some(split(name).1),
         // There is no source.
         Err(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS) => false,
         Err(error) => return Err(Box::new(MoveError::Stat { path: path_from(source.to_vec()), source: error })),

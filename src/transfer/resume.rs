@@ -52,6 +52,7 @@ struct LeftTree {
     run: usize,
     /// The journal's name in its directory.
     journal: Vec<u8>,
+    source: FileId,
     target_name: Vec<u8>,
 }
 
@@ -109,7 +110,10 @@ impl Leftovers {
                     if let Some(TreeRecord { header, .. }) = TreeRecord::of_ended_run(&run.dir, &entry.name)? {
                         let journal = entry.name.into_vec();
                         let key = (header.parent, header.name);
-                        self.trees.insert(key, LeftTree { run: index, journal, target_name: header.target_name });
+                        self.trees.insert(
+                            key,
+                            LeftTree { run: index, journal, source: header.source, target_name: header.target_name },
+                        );
                     }
                 }
                 _ => {}
@@ -119,13 +123,16 @@ impl Leftovers {
         Ok(())
     }
 
-    /// Whether an ended run had begun with this source; if so, the name it was to get.
-    pub(crate) fn target_name_of(&self, parent: FileId, name: &[u8]) -> Option<&[u8]> {
-        let key = (parent, name.to_vec());
-        match self.intents.get(&key) {
-            Some(intent) => Some(intent.target_name()),
-            None => self.trees.get(&key).map(|tree| &tree.target_name[..]),
+    /// Whether an ended run had begun with this source; if so, the name it was to get. What has taken its place since is
+    /// another source.
+    pub(crate) fn target_name_of(&self, parent: &Dir, name: &[u8]) -> Option<&[u8]> {
+        let key = (parent.id(), name.to_vec());
+        let now = Stat::at(parent, name).ok().map(|stat| stat.id.ino);
+        if let Some(intent) = self.intents.get(&key) {
+            return now.is_none_or(|now| now == intent.stamp.ino).then(|| intent.target_name());
         }
+        let tree = self.trees.get(&key)?;
+        now.is_none_or(|now| now == tree.source.ino).then_some(&tree.target_name[..])
     }
 
     /// Goes on with an item, if an ended run had begun with it, under the same name.
@@ -137,7 +144,7 @@ impl Leftovers {
         item: Item,
     ) -> Resumed {
         let parent = source.dir.id();
-        if self.target_name_of(parent, &item.name) != Some(item.target_name()) {
+        if self.target_name_of(&source.dir, &item.name) != Some(item.target_name()) {
             return Resumed::Afresh(item);
         }
         let key = (parent, item.name.to_vec());
@@ -146,7 +153,10 @@ impl Leftovers {
                 return match carried::finish(source, target, &intent) {
                     Ok(true) => Resumed::Settled(Outcome::Renamed),
                     Ok(false) => Resumed::Afresh(item),
-                    Err(error) => Resumed::Settled(Outcome::Failed(error)),
+                    Err(error) => {
+                        self.intents.insert(key, intent);
+                        Resumed::Settled(Outcome::Failed(error))
+                    }
                 };
             }
             self.link_missing(source, target, &intent);
@@ -254,7 +264,7 @@ impl Leftovers {
                 trees.values().any(|tree| tree.run == index && tree.journal == entry)
                     || entry.first() == Some(&b'r') && unfinished
             };
-            clear_run(&run, needed, &mut news);
+            clear_run(&target.place.dir, &run, needed, &mut news);
             // ENOTEMPTY where something is still needed.
             unlink_dir(&base, &run.name).ok();
         }
@@ -288,7 +298,7 @@ fn not_resumed(target: &Target, source: Errno) -> MoveError {
 }
 
 /// Empties the stage directory of an ended run, but for what `needed` says. Whatever cannot be looked at stays.
-fn clear_run(run: &EndedRun, needed: impl Fn(&[u8]) -> bool, news: &mut Vec<String>) {
+fn clear_run(target: &Dir, run: &EndedRun, needed: impl Fn(&[u8]) -> bool, news: &mut Vec<String>) {
     let mut next = 0_u64;
     let mut fresh = || {
         next += 1;
@@ -301,7 +311,7 @@ fn clear_run(run: &EndedRun, needed: impl Fn(&[u8]) -> bool, news: &mut Vec<Stri
     let mut kept_stages = Vec::new();
     for entry in ours().filter(|entry| entry.name.first() == Some(&b'j')) {
         let Ok(record) = TreeRecord::of_ended_run(&run.dir, &entry.name) else { return };
-        let is_finished = record.as_ref().is_none_or(|record| finish_hidden(record, news));
+        let is_finished = record.as_ref().is_none_or(|record| finish_hidden(target, record, news));
         if is_finished {
             unlink(&run.dir, &entry.name).ok();
         } else if let Some(record) = record {
@@ -326,7 +336,7 @@ fn clear_run(run: &EndedRun, needed: impl Fn(&[u8]) -> bool, news: &mut Vec<Stri
 }
 
 /// Finishes the removal of a source that had vanished for its user already. Whether it is gone, or was before.
-fn finish_hidden(record: &TreeRecord, news: &mut Vec<String>) -> bool {
+fn finish_hidden(target: &Dir, record: &TreeRecord, news: &mut Vec<String>) -> bool {
     let header = &record.header;
     let parent = match Dir::open_named(&header.parent_path) {
         Ok(parent) if parent.id() == header.parent => parent,
@@ -334,7 +344,8 @@ fn finish_hidden(record: &TreeRecord, news: &mut Vec<String>) -> bool {
         Ok(_) | Err(Errno::NOENT | Errno::NOTDIR) => return true,
         Err(_) => return false,
     };
-    let remains = Remains::of(&parent, record);
+    let published = header.published_in(target);
+    let remains = Remains::of(&parent, record, published.as_ref());
     if !remains.is_hidden() {
         return !Stat::at(&parent, &header.name).is_ok_and(|stat| stat.id == header.source);
     }

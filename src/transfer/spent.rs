@@ -3,7 +3,9 @@
 //! A power cut may bring back a source whose removal had not reached the disk. Were its record gone by then, the next
 //! run would take the target for somebody else's: it would skip the source for ever under `-n`, and refuse a directory.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use rustix::io::Errno;
 
 use crate::item::Place;
 use crate::sys::{sync_removals, unlink};
@@ -16,7 +18,7 @@ const MOST: usize = 64;
 
 /// What is no longer needed, but for a power cut.
 #[derive(Debug, Default)]
-pub(crate) struct Spent(Mutex<Heap>);
+pub(crate) struct Spent(Mutex<Heap>, OnceLock<Errno>);
 
 #[derive(Debug, Default)]
 struct Heap {
@@ -47,23 +49,28 @@ impl Spent {
         let is_full = heap.records.len() >= most || heap.sources.len() >= most;
         drop(heap);
         if is_full || context.sync == SyncMode::None {
-            self.clear(context, stage_dir);
+            // An error is remembered for the end.
+            self.clear(context, stage_dir).ok();
         }
     }
 
     /// Makes the sources' removal durable, and removes the records.
-    pub(crate) fn clear(&self, context: &Context, stage_dir: &StageDir) {
+    ///
+    /// # Errors
+    /// The sources' file system fails: they may come back, and so the records stay for the next run that meets them.
+    pub(crate) fn clear(&self, context: &Context, stage_dir: &StageDir) -> Result<(), Errno> {
         let heap = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         let is_durable = match context.sync {
             SyncMode::Auto => sync_removals(heap.sources.iter().map(|source| &source.dir)),
             SyncMode::None => Ok(()),
         };
-        // Where the sources' file system fails, they may come back, and so the records stay: the next run that meets them
-        // finds out. One that cannot be removed stays as well.
-        if is_durable.is_ok() {
-            for record in heap.records {
-                unlink(stage_dir.dir(), &record).ok();
-            }
+        if let Err(error) = is_durable {
+            return Err(*self.1.get_or_init(|| error));
         }
+        for record in heap.records {
+            // One that stays is read by the next run, which finds everything done.
+            unlink(stage_dir.dir(), &record).ok();
+        }
+        self.1.get().map_or(Ok(()), |&error| Err(error))
     }
 }

@@ -136,8 +136,9 @@ impl Target {
         match self.copying.get() {
             Some(Ok(copying)) => {
                 let stage_dir = &copying.stage_dir;
-                copying.spent.clear(context, stage_dir);
-                stage_dir.close(&self.place.dir).map_err(|error| (self.place.path(&stage_dir.relative_path()), error))
+                let cleared = copying.spent.clear(context, stage_dir);
+                let closed = stage_dir.close(&self.place.dir);
+                cleared.and(closed).map_err(|error| (self.place.path(&stage_dir.relative_path()), error))
             }
             _ => Ok(()),
         }

@@ -46,6 +46,11 @@ pub(crate) struct Header {
 }
 
 impl Header {
+    /// What the run has published in `target`, if it is still there.
+    pub(crate) fn published_in(&self, target: &Dir) -> Option<Dir> {
+        target.open_child(&self.target_name).ok().filter(|root| root.id() == self.stage_root)
+    }
+
     /// Takes on the identities that the directories have now. `room` is the stage directory.
     fn meet_today(&mut self, room: &Dir) {
         self.stage_root.dev = room.id().dev;

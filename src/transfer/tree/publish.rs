@@ -127,8 +127,8 @@ impl PublishedTree {
         };
         let [hidden, named] = [&header.hidden, &header.name].map(|name| Stat::at(&job.source.dir, name).ok());
         let source = [hidden, named].into_iter().flatten().find(|source| source.id == header.source);
-        // The source has gone, and something else has its name since: that has to be moved itself.
-        if source.is_none() && named.is_some() {
+        // Something else has the source's name since: that has to be moved itself. (What is hidden is removed at the end.)
+        if named.is_some_and(|named| named.id != header.source) {
             return Err(NotPublished::No(Box::new((job, record))));
         }
         if let Some(source) = source

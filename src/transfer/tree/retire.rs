@@ -9,6 +9,7 @@ use crate::error::MoveError;
 use crate::item::{Outcome, Settled};
 use crate::sys::{Dir, Durable, NoReplace, Stat, effective_user, give_mode, rename_somehow, unlink, unlink_dir};
 use crate::transfer::Context;
+use crate::transfer::compare::is_copy;
 
 use super::journal::{Frame, Header, StagedFile, TreeRecord};
 use super::nodes::{Node, Nodes};
@@ -25,6 +26,17 @@ pub(crate) struct Remains<'a> {
     record: &'a TreeRecord,
     /// Its name there: the hidden one, unless it cannot be hidden.
     name: &'a [u8],
+    copy: Copy<'a>,
+}
+
+/// What is known of the copy of what is to be removed.
+#[derive(Clone, Copy, Debug)]
+enum Copy<'a> {
+    /// This run has published it just now.
+    Ours,
+    /// An ended run has published it, and much may have happened since: each file is compared before it goes. None where
+    /// it is not there any more.
+    Found(Option<&'a Dir>),
 }
 
 /// What was left of a source.
@@ -47,7 +59,9 @@ impl PublishedTree {
                 let room = copying.stage_dir.dir();
                 match TreeRecord::open(room, &journal) {
                     Ok(Some(record)) => {
-                        let outcome = match retire_source(&job.source.dir, &record, &header) {
+                        let published = is_taken_over.then(|| header.published_in(&job.target.place.dir)).flatten();
+                        let copy = if is_taken_over { Copy::Found(published.as_ref()) } else { Copy::Ours };
+                        let outcome = match retire_source(&job.source.dir, &record, &header, copy) {
                             // The ended run got as far as that.
                             Err(Failure::Remove(Errno::NOENT)) if is_taken_over => Ok(()),
                             outcome => outcome,
@@ -93,8 +107,8 @@ enum Failure {
     Left(Vec<u8>),
 }
 
-fn retire_source(parent: &Dir, record: &TreeRecord, header: &Header) -> Result<(), Failure> {
-    let mut remains = Remains::of(parent, record);
+fn retire_source(parent: &Dir, record: &TreeRecord, header: &Header, copy: Copy<'_>) -> Result<(), Failure> {
+    let mut remains = Remains { copy, ..Remains::of(parent, record, None) };
     match Stat::at(parent, &header.name) {
         Ok(stat) if stat.id == header.source => {
             let hide = || rename_somehow(parent, &header.name, parent, &header.hidden);
@@ -128,9 +142,9 @@ fn retire_source(parent: &Dir, record: &TreeRecord, header: &Header) -> Result<(
 }
 
 impl<'a> Remains<'a> {
-    /// The remains that `record` speaks of, in `parent`.
-    pub(crate) fn of(parent: &'a Dir, record: &'a TreeRecord) -> Self {
-        Self { parent, header: &record.header, record, name: &record.header.hidden }
+    /// The remains that `record`, of an ended run, speaks of, in `parent`; and what that run has published.
+    pub(crate) fn of(parent: &'a Dir, record: &'a TreeRecord, published: Option<&'a Dir>) -> Self {
+        Self { parent, header: &record.header, record, name: &record.header.hidden, copy: Copy::Found(published) }
     }
 
     /// Whether the source is under its hidden name.
@@ -152,7 +166,7 @@ impl<'a> Remains<'a> {
         let mut pieces = Vec::with_capacity(PIECES);
         let remove = |pieces: &mut Vec<(u32, Vec<StagedFile>)>| {
             pieces.par_drain(..).for_each(|(dir, files)| {
-                remove_files(&nodes, &root, dir, &files).map_err(note).ok();
+                remove_files(&nodes, (&root, self.copy), dir, &files).map_err(note).ok();
             });
         };
         let mut frames = self.record.frames();
@@ -197,7 +211,22 @@ impl<'a> Remains<'a> {
 }
 
 /// Removes files of one directory that are what was copied. The first error, if any could not be removed.
-fn remove_files(nodes: &Nodes, root: &Dir, dir: u32, files: &[StagedFile]) -> Result<(), Errno> {
+fn remove_files(nodes: &Nodes, (root, copy): (&Dir, Copy<'_>), dir: u32, files: &[StagedFile]) -> Result<(), Errno> {
+    let there = match copy {
+        Copy::Ours => None,
+        Copy::Found(Some(published)) => match nodes.open(published, dir) {
+            Ok(there) => Some(there),
+            // Its copy has gone: it is the only one, then.
+            Err(_) => return Ok(()),
+        },
+        Copy::Found(None) => return Ok(()),
+    };
+    let has_copy = |here: &Dir, name: &[u8]| {
+        there.as_ref().is_none_or(|there| match (Stat::at(here, name), Stat::at(there, name)) {
+            (Ok(was), Ok(is)) => is_copy(here, name, &was, there, name, &is) == Ok(true),
+            _ => false,
+        })
+    };
     let here = match nodes.open(root, dir) {
         Ok(here) => here,
         // A run before this one has removed it with everything in it.
@@ -208,9 +237,9 @@ fn remove_files(nodes: &Nodes, root: &Dir, dir: u32, files: &[StagedFile]) -> Re
     let mut result = Ok(());
     for file in files {
         let removed = match file.stamp.check(&here, &file.name) {
-            Ok(true) => unlink(&here, &file.name),
-            // It is not what was copied, and stays; or it has gone.
-            Ok(false) | Err(Errno::NOENT) => Ok(()),
+            Ok(true) if has_copy(&here, &file.name) => unlink(&here, &file.name),
+            // It is not what was copied, or its copy has gone, and it stays; or it has gone itself.
+            Ok(_) | Err(Errno::NOENT) => Ok(()),
             Err(error) => Err(error),
         };
         result = result.and(removed);
