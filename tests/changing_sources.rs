@@ -196,7 +196,7 @@ fn create_all_the_time(dirs: &[OwnedFd], is_over: &AtomicBool) -> Vec<(usize, St
 fn h20_files_that_appear_all_the_time_are_all_somewhere() {
     for sides in [across(), back()] {
         let mut were_kept = 0;
-        for _ in 0..rounds(12) {
+        for _ in 0..rounds(5) {
             Tree::new().files(300, |i| (format!("t/d{}/f{i}", i % 3), "x".into())).build(&sides.from);
             let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
             let open = |i| rustix::fs::open(sides.from.join(format!("t/d{i}")), flags, Mode::empty()).unwrap();

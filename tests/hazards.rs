@@ -193,26 +193,24 @@ fn most_memory(child: &Child) -> u64 {
 #[test]
 fn h71_a_long_list_takes_no_more_memory_than_a_short_one() {
     for sides in [one_device(), across()] {
-        Tree::new().file("first", "x").file("last", "x").build(&sides.from);
+        (0..6).fold(Tree::new(), |tree, i| tree.file(format!("file{i}"), "x")).build(&sides.from);
         let mut running = with_endless_input(&sides.pmove().arg("-").arg(&*sides.to));
         let mut stdin = running.stdin.take().unwrap();
-        // As long as names can be, and all of them unlike: what is kept of each would add up to 40 MB.
+        // As long as names can be, and all of them unlike: what was kept of each would add up to 12 MB.
         let long = "n".repeat(240);
-        let mut feed = |from: usize, to: usize, then: &str| {
-            for i in (from..to).step_by(1000) {
-                let names: Vec<String> = (i..i + 1000).map(|i| format!("{long}{i:010}\n")).collect();
-                stdin.write_all(names.concat().as_bytes()).unwrap();
-            }
-            stdin.write_all(then.as_bytes()).unwrap();
-            wait_until("the list is done so far", || sides.to.join(then.trim_end()).exists());
+        let mut feed = |part: usize| {
+            let names: Vec<String> = (0..10_000).map(|i| format!("{long}{part}{i:05}\n")).collect();
+            stdin.write_all(names.concat().as_bytes()).unwrap();
+            stdin.write_all(format!("file{part}\n").as_bytes()).unwrap();
+            wait_until("the list is done so far", || sides.to.join(format!("file{part}")).exists());
         };
-        feed(0, 20_000, "first\n");
+        feed(0);
         let short = most_memory(&running);
-        feed(20_000, 180_000, "last\n");
+        (1..6).for_each(&mut feed);
         let long = most_memory(&running);
         drop(stdin);
         assert_eq!(running.wait().unwrap().code(), Some(1));
-        assert!(long - short < 16 << 10, "{short} KiB after 20,000 names, {long} KiB after 180,000");
+        assert!(long - short < 6 << 10, "{short} KiB after 10,000 names, {long} KiB after 60,000");
     }
 }
 
