@@ -2,7 +2,7 @@
 //! its kind, so that a test can make any call fail, fall short, take its time or be the last one, and can do something
 //! of its own between two calls.
 //!
-//! All of that is in `fault/plan.rs`, which a release build does not contain: there, [`call`] and [`sized`] are the
+//! All of that is in `fault/plan.rs`, which a release build does not contain: there, `call` and `sized` are the
 //! calls themselves.
 
 #![allow(
