@@ -344,7 +344,7 @@ fn finish_hidden(target: &Dir, record: &TreeRecord, news: &mut Vec<String>) -> b
         Ok(_) | Err(Errno::NOENT | Errno::NOTDIR) => return true,
         Err(_) => return false,
     };
-    let published = header.published_in(target);
+    let Ok(published) = header.published_in(target) else { return false };
     let remains = Remains::of(&parent, record, published.as_ref());
     if !remains.is_hidden() {
         return !Stat::at(&parent, &header.name).is_ok_and(|stat| stat.id == header.source);

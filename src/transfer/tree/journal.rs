@@ -47,8 +47,15 @@ pub(crate) struct Header {
 
 impl Header {
     /// What the run has published in `target`, if it is still there.
-    pub(crate) fn published_in(&self, target: &Dir) -> Option<Dir> {
-        target.open_child(&self.target_name).ok().filter(|root| root.id() == self.stage_root)
+    ///
+    /// # Errors
+    /// It cannot be looked at, which says neither.
+    pub(crate) fn published_in(&self, target: &Dir) -> Result<Option<Dir>, Errno> {
+        match target.open_child(&self.target_name) {
+            Ok(root) => Ok(Some(root).filter(|root| root.id() == self.stage_root)),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Takes on the identities that the directories have now. `room` is the stage directory.

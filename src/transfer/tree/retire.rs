@@ -59,9 +59,14 @@ impl PublishedTree {
                 let room = copying.stage_dir.dir();
                 match TreeRecord::open(room, &journal) {
                     Ok(Some(record)) => {
-                        let published = is_taken_over.then(|| header.published_in(&job.target.place.dir)).flatten();
-                        let copy = if is_taken_over { Copy::Found(published.as_ref()) } else { Copy::Ours };
-                        let outcome = match retire_source(&job.source.dir, &record, &header, copy) {
+                        let published =
+                            if is_taken_over { header.published_in(&job.target.place.dir) } else { Ok(None) };
+                        let retire = |published: &Option<Dir>| {
+                            let copy = if is_taken_over { Copy::Found(published.as_ref()) } else { Copy::Ours };
+                            retire_source(&job.source.dir, &record, &header, copy)
+                        };
+                        let outcome = match published.map_err(Failure::Remove).and_then(|published| retire(&published))
+                        {
                             // The ended run got as far as that.
                             Err(Failure::Remove(Errno::NOENT)) if is_taken_over => Ok(()),
                             outcome => outcome,
@@ -217,15 +222,18 @@ fn remove_files(nodes: &Nodes, (root, copy): (&Dir, Copy<'_>), dir: u32, files: 
         Copy::Found(Some(published)) => match nodes.open(published, dir) {
             Ok(there) => Some(there),
             // Its copy has gone: it is the only one, then.
-            Err(_) => return Ok(()),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(()),
+            Err(error) => return Err(error),
         },
         Copy::Found(None) => return Ok(()),
     };
     let has_copy = |here: &Dir, name: &[u8]| {
-        there.as_ref().is_none_or(|there| match (Stat::at(here, name), Stat::at(there, name)) {
-            (Ok(was), Ok(is)) => is_copy(here, name, &was, there, name, &is) == Ok(true),
-            _ => false,
-        })
+        let Some(there) = &there else { return Ok(true) };
+        match Stat::at(there, name) {
+            Ok(is) => is_copy(here, name, &Stat::at(here, name)?, there, name, &is),
+            Err(Errno::NOENT) => Ok(false),
+            Err(error) => Err(error),
+        }
     };
     let here = match nodes.open(root, dir) {
         Ok(here) => here,
@@ -236,10 +244,11 @@ fn remove_files(nodes: &Nodes, (root, copy): (&Dir, Copy<'_>), dir: u32, files: 
     open_up(&here)?;
     let mut result = Ok(());
     for file in files {
-        let removed = match file.stamp.check(&here, &file.name) {
-            Ok(true) if has_copy(&here, &file.name) => unlink(&here, &file.name),
+        let is_copied = file.stamp.check(&here, &file.name).and_then(|same| Ok(same && has_copy(&here, &file.name)?));
+        let removed = match is_copied {
+            Ok(true) => unlink(&here, &file.name),
             // It is not what was copied, or its copy has gone, and it stays; or it has gone itself.
-            Ok(_) | Err(Errno::NOENT) => Ok(()),
+            Ok(false) | Err(Errno::NOENT) => Ok(()),
             Err(error) => Err(error),
         };
         result = result.and(removed);
