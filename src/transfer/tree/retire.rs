@@ -72,7 +72,10 @@ impl PublishedTree {
                             outcome => outcome,
                         };
                         // What could not be removed is for the next run to remove, which needs to know what it is.
-                        if !matches!(outcome, Err(Failure::Remove(_) | Failure::Refused(..))) {
+                        // (Not what has vanished.)
+                        let is_left = |error: &Errno| *error != Errno::NOENT;
+                        if !matches!(&outcome, Err(Failure::Remove(error) | Failure::Refused(_, error)) if is_left(error))
+                        {
                             copying.spent.add(context, &copying.stage_dir, Some(&journal), [&job.source]);
                         }
                         outcome.map_err(|error| match error {
