@@ -287,7 +287,8 @@ fn h56_a_file_that_cannot_be_removed_is_said_and_both_are_whole() {
     assert_eq!(fs::read(odd.from.join("stuck")).unwrap(), b"content");
     assert_eq!(fs::read(odd.from.join("d/stuck")).unwrap(), b"deep");
     assert_eq!(names(&odd.from), ["d", "stuck"]);
-    assert!(litter(&odd.from).is_empty() && litter(&odd.outside).is_empty(), "{}", output.dump());
+    // What says that the targets are ours stays at the target, for the run that can remove the sources.
+    assert!(litter(&odd.from).is_empty(), "{}", output.dump());
 }
 
 #[test]

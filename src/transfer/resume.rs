@@ -80,6 +80,8 @@ impl Leftovers {
             Ok(runs) => runs,
             // Locks are not supported: nobody can know which runs have ended.
             Err(Errno::NOLCK | Errno::NOSYS | Errno::OPNOTSUPP | Errno::INVAL) => Vec::new(),
+            // Another run has just ended, and removed the directory.
+            Err(Errno::NOENT) => return Ok(None),
             Err(error) => return Err(error),
         };
         let mut found = Self {
@@ -91,7 +93,11 @@ impl Leftovers {
             trees: HashMap::new(),
         };
         for (name, dir, lock) in runs {
-            found.read_run(EndedRun { name, dir, _lock: lock })?;
+            match found.read_run(EndedRun { name, dir, _lock: lock }) {
+                // The same: it was empty, and has gone.
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(Some(found))
     }
