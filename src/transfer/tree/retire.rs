@@ -116,7 +116,8 @@ enum Failure {
 }
 
 fn retire_source(parent: &Dir, record: &TreeRecord, header: &Header, copy: Copy<'_>) -> Result<(), Failure> {
-    let mut remains = Remains { copy, ..Remains::of(parent, record, None) };
+    // The header with the identities of today, which after a reboot are not those in the record.
+    let mut remains = Remains { header, name: &header.hidden, copy, ..Remains::of(parent, record, None) };
     match Stat::at(parent, &header.name) {
         Ok(stat) if stat.id == header.source => {
             let hide = || rename_somehow(parent, &header.name, parent, &header.hidden);
