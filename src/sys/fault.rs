@@ -16,7 +16,7 @@ use rustix::io::Errno;
 mod plan;
 
 #[cfg(debug_assertions)]
-pub use plan::{Call, Fault, Plan, Running, When};
+pub use plan::{Call, Fault, Plan, Running, When, calls};
 
 /// The kinds of system calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

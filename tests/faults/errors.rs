@@ -95,6 +95,11 @@ fn then_fail_once(
     honest(world, &now, &ran, &mut wrong);
     // What an ended run has published is finished at the end of the next, also where its turn has failed.
     wrong.retain(|what| !is_behind_kill || !what.contains("but everything is done"));
+    let is_link_refused = call.op == Op::Link && likeness == Likeness::LinksAside;
+    let is_rename = world.case.way == Way::PlainRenames;
+    if is_link_refused && !is_rename && ran.is_done && !ran.messages.contains("warning: preserving links") {
+        wrong.push("P5: a link has become a copy without a word".to_owned());
+    }
     // Sources are independent: where one fails, the links that others have to its files are lost.
     let is_flat = matches!(world.case.shape, Shape::Operands | Shape::Pattern);
     let likeness =

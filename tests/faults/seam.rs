@@ -7,7 +7,7 @@ use pmove::fault::{Fault, Op, Plan, When};
 use rustix::io::Errno;
 
 use crate::common::tree::Tree;
-use crate::promises::{Sides, across, names};
+use crate::promises::{Sides, across, names, wait_until};
 
 use super::world::{Ran, run};
 
@@ -65,6 +65,20 @@ fn what_falls_short_is_still_done() {
     let quiet = two_files(Plan::new()).1;
     assert!(ran.is_done && ran.calls.len() > quiet.calls.len() + 10, "{ran:?}");
     assert_eq!(std::fs::read(sides.to.join("b")).unwrap(), b"b");
+}
+
+#[test]
+fn no_thread_outlives_its_run_by_much() {
+    for _ in 0..30 {
+        two_files(Plan::new());
+    }
+    let watching = || {
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+        let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+        names.filter(|name| name.trim() == "pmove-signals").count()
+    };
+    // Other tests have theirs at the same time.
+    wait_until("the threads that time signals have ended", || watching() < 6);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use pmove::cli::{Rehearsed, rehearse};
-use pmove::fault::{Call, Op, Plan};
+use pmove::fault::{Call, Op, Plan, calls};
 use rustix::io::Errno;
 
 use crate::common::fs::other;
@@ -198,13 +198,13 @@ fn keeps_name(names: &[u8]) -> bool {
 
 /// Runs a command in this process, as `plan` wants it.
 pub fn run(args: Vec<OsString>, plan: Plan) -> Ran {
-    const TOO_LONG: Duration = Duration::from_secs(30);
+    const TOO_LONG: Duration = Duration::from_mins(2);
     let (ended, end) = mpsc::channel();
     let shown = format!("{args:?}");
     let thread = std::thread::spawn(move || {
         let running = plan.start();
         let Rehearsed { is_done, messages } = rehearse(args).expect("a command line that can be followed");
-        let (calls, hits) = running.calls();
+        let (calls, hits) = calls();
         drop(running);
         ended.send(Ran { is_done, messages, calls, hits }).ok();
     });
@@ -219,7 +219,8 @@ pub fn run(args: Vec<OsString>, plan: Plan) -> Ran {
         },
         // The thread cannot be ended, and every other test waits for its plan.
         Err(mpsc::RecvTimeoutError::Timeout) => {
-            eprintln!("hangs: {shown}");
+            let last: Vec<String> = calls().0.iter().rev().take(8).map(ToString::to_string).collect();
+            eprintln!("hangs: {shown}; the last calls, latest first: {last:?}");
             std::process::abort();
         }
     }
