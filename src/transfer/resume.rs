@@ -352,8 +352,10 @@ fn finish_hidden(target: &Dir, record: &TreeRecord, news: &mut Vec<String>) -> b
     };
     let Ok(published) = header.published_in(target) else { return false };
     let remains = Remains::of(&parent, record, published.as_ref());
-    if !remains.is_hidden() {
-        return !Stat::at(&parent, &header.name).is_ok_and(|stat| stat.id == header.source);
+    match remains.is_hidden() {
+        Ok(true) => {}
+        Ok(false) => return !is_there(Stat::at(&parent, &header.name).map(|stat| stat.id == header.source)),
+        Err(_) => return false,
     }
     let path = |name: &[u8]| path_from([&header.parent_path, &b"/"[..], name].concat());
     match remains.remove() {

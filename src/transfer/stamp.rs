@@ -1,8 +1,13 @@
 //! What a source was when it was copied, to be compared before it is retired.
 
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::sys::{Dir, FileKind, Stat, Time};
+
+/// How often to look again at a file of which only the ctime differs: somebody may be removing it, and unlink(2) sets
+/// the ctime before it counts the link and takes the name away.
+const LOOKS: usize = 3;
 
 /// Identity and times of a source at the moment its content was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,7 +48,20 @@ impl Stamp {
     ///
     /// # Errors
     /// It cannot be looked at: it vanished, for one.
-    pub(crate) fn check(&self, dir: &Dir, name: &[u8]) -> Result<bool, rustix::io::Errno> {
-        Stat::at(dir, name).map(|now| self.matches(&now))
+    pub(crate) fn check(&self, dir: &Dir, name: &[u8]) -> Result<bool, Errno> {
+        let mut now = Stat::at(dir, name)?;
+        for _ in 0..LOOKS {
+            let differs_in_ctime_only = Self { ctime: now.ctime, ..*self }.matches(&now);
+            if self.matches(&now) || !differs_in_ctime_only {
+                break;
+            }
+            std::thread::yield_now();
+            now = Stat::at(dir, name)?;
+        }
+        // Its name was found, and has gone since. (Some FUSE servers count no links at all.)
+        if now.links == 0 && self.links > 0 {
+            return Err(Errno::NOENT);
+        }
+        Ok(self.matches(&now))
     }
 }

@@ -17,6 +17,7 @@ mod promises;
 mod audit;
 mod errors;
 mod kills;
+mod mended;
 mod races;
 mod seam;
 mod shorts;

@@ -337,15 +337,15 @@ fn sweep(deeds: &[Deed], most: usize) {
 
 #[test]
 fn h19_what_is_done_to_a_source_meanwhile_is_never_lost() {
-    sweep(&[Deed::Append, Deed::Rewrite, Deed::Truncate, Deed::Replace, Deed::Remove], 4);
+    sweep(&[Deed::Append, Deed::Rewrite, Deed::Truncate, Deed::Replace, Deed::Remove], 2);
 }
 
 #[test]
 fn h10_h20_what_appears_meanwhile_is_never_lost() {
-    sweep(&[Deed::TakeTarget, Deed::Add], 5);
+    sweep(&[Deed::TakeTarget, Deed::Add], 2);
 }
 
 #[test]
 fn h32_h34_a_directory_swapped_meanwhile_leads_nowhere() {
-    sweep(&[Deed::SwapSource, Deed::SwapTarget], 5);
+    sweep(&[Deed::SwapSource, Deed::SwapTarget], 2);
 }

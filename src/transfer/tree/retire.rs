@@ -131,7 +131,7 @@ fn retire_source(parent: &Dir, record: &TreeRecord, header: &Header, copy: Copy<
                 Ok(NoReplace::Renamed) => {}
                 Ok(NoReplace::Exists) => return Err(Failure::Remove(Errno::EXIST)),
                 // A server that was asked twice.
-                Err(_) if remains.is_hidden() => {}
+                Err(_) if remains.is_hidden() == Ok(true) => {}
                 // Directories cannot be renamed here (some FUSE; those of an overlay's lower layer): then it vanishes bit by
                 // bit. It is at its target, whole and durable.
                 Err(Errno::XDEV | Errno::NOSYS | Errno::OPNOTSUPP) => remains.name = &header.name,
@@ -139,7 +139,7 @@ fn retire_source(parent: &Dir, record: &TreeRecord, header: &Header, copy: Copy<
             }
         }
         // An ended run has hidden it already; the old name may have been taken again.
-        _ if remains.is_hidden() => {}
+        _ if remains.is_hidden().map_err(Failure::Remove)? => {}
         Ok(_) => return Err(Failure::Changed),
         Err(error) => return Err(Failure::Remove(error)),
     }
@@ -157,8 +157,15 @@ impl<'a> Remains<'a> {
     }
 
     /// Whether the source is under its hidden name.
-    pub(crate) fn is_hidden(&self) -> bool {
-        Stat::at(self.parent, &self.header.hidden).is_ok_and(|stat| stat.id == self.header.source)
+    ///
+    /// # Errors
+    /// That cannot be told now: it may be.
+    pub(crate) fn is_hidden(&self) -> Result<bool, Errno> {
+        match Stat::at(self.parent, &self.header.hidden) {
+            Ok(stat) => Ok(stat.id == self.header.source),
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Removes the source, as far as it is what was copied. What is left goes back to its old name, if
