@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::error::MoveError;
-use crate::item::Outcome;
+use crate::item::{Outcome, Warning};
 use crate::report::{Reporter, Summary, copied, renamed};
 use crate::transfer::Context;
 
@@ -22,7 +22,7 @@ pub(super) struct Tally<'a> {
 #[derive(Default)]
 struct Lines {
     out: Vec<String>,
-    warnings: Vec<String>,
+    warnings: Vec<Warning>,
     error: Option<Box<MoveError>>,
 }
 
@@ -37,7 +37,7 @@ impl<'a> Tally<'a> {
         order: Option<u64>,
         outcome: Outcome,
         paths: Option<(PathBuf, PathBuf)>,
-        warnings: Vec<String>,
+        warnings: Vec<Warning>,
     ) {
         let (counters, summary) = (&self.context.counters, &mut self.summary);
         let mut lines = Lines { warnings, ..Lines::default() };
@@ -71,7 +71,7 @@ impl<'a> Tally<'a> {
             }
         }
         for lines in self.lines.add(order, lines) {
-            say(self.reporter, &lines);
+            self.say(&lines);
         }
     }
 
@@ -94,20 +94,20 @@ impl<'a> Tally<'a> {
     /// Says what is left to be said, and what it came to.
     pub(super) fn close(mut self) -> Summary {
         for lines in self.lines.rest() {
-            say(self.reporter, &lines);
+            self.say(&lines);
         }
         self.summary
     }
-}
 
-fn say(reporter: &mut Reporter, lines: &Lines) {
-    for line in &lines.out {
-        reporter.line(line);
-    }
-    for warning in &lines.warnings {
-        reporter.warning(warning);
-    }
-    if let Some(error) = &lines.error {
-        reporter.error(error);
+    fn say(&mut self, lines: &Lines) {
+        for line in &lines.out {
+            self.reporter.line(line);
+        }
+        for warning in lines.warnings.iter().filter(|warning| self.context.tell(&warning.kind)) {
+            self.reporter.warning(&warning.text);
+        }
+        if let Some(error) = &lines.error {
+            self.reporter.error(error);
+        }
     }
 }

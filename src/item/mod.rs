@@ -90,6 +90,13 @@ pub(crate) enum Outcome {
     Failed(Box<MoveError>),
 }
 
+/// Something that could not be kept, told once in a run for each kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Warning {
+    pub(crate) kind: String,
+    pub(crate) text: String,
+}
+
 /// An item and how it ended.
 #[derive(Debug)]
 pub(crate) struct Settled {
@@ -97,8 +104,8 @@ pub(crate) struct Settled {
     /// The paths as the user would write them; only made where somebody will read them.
     pub(crate) paths: Option<(PathBuf, PathBuf)>,
     pub(crate) outcome: Outcome,
-    /// What could not be kept, in words.
-    pub(crate) warnings: Vec<String>,
+    /// What could not be kept.
+    pub(crate) warnings: Vec<Warning>,
     /// It was copied as a tree.
     pub(crate) is_tree: bool,
 }

@@ -108,6 +108,8 @@ pub(crate) struct Context {
     /// Mounts that do not know how to rename without replacing; mostly there are none.
     flagless: Mutex<HashSet<u64>>,
     has_flagless: AtomicBool,
+    /// Kinds of warnings that the user has been told.
+    told: Mutex<HashSet<String>>,
 }
 
 impl Context {
@@ -132,6 +134,7 @@ impl Context {
             barriers: Mutex::default(),
             flagless: Mutex::default(),
             has_flagless: AtomicBool::new(false),
+            told: Mutex::default(),
         }
     }
 
@@ -165,6 +168,16 @@ impl Context {
     pub(crate) fn note_lack_of_noreplace(&self, dir: &Dir) {
         self.flagless.lock().unwrap_or_else(PoisonError::into_inner).insert(dir.stat().mount);
         self.has_flagless.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the user has been told of something of this kind.
+    pub(crate) fn has_told(&self, kind: &str) -> bool {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).contains(kind)
+    }
+
+    /// Takes note that the user is told. False if that is not necessary any more.
+    pub(crate) fn tell(&self, kind: &str) -> bool {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(kind.to_owned())
     }
 
     /// Whether a file that was last renamed, linked or changed at `ctime` was there before the run, and cannot be

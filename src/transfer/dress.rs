@@ -8,8 +8,10 @@ use std::path::Path;
 use rustix::io::Errno;
 
 use crate::error::{Cause, MoveError, Quoted, Result};
+use crate::item::Warning;
 use crate::sys::{Attributes, Stat, copy_attributes, effective_user, give_mode, give_owner, give_times};
 
+use super::Context;
 use super::target::Copying;
 
 /// The permission bits, without set-id and sticky ones.
@@ -24,11 +26,28 @@ pub(crate) fn creation_mode(stat: &Stat) -> u32 {
 
 /// What could not be kept, collected for the user.
 #[derive(Debug, Default)]
-pub(crate) struct Warnings(pub(crate) Vec<String>);
+pub(crate) struct Warnings(pub(crate) Vec<Warning>);
 
 impl Warnings {
+    /// Takes note of something, unless something of its kind has been told of already, or will be. What an item brings
+    /// that is not moved in the end is not told, so only the telling counts.
+    fn note(&mut self, context: &Context, kind: &str, text: impl FnOnce() -> String) {
+        if !context.has_told(kind) && self.0.iter().all(|other| other.kind != kind) {
+            self.0.push(Warning { kind: kind.to_owned(), text: text() });
+        }
+    }
+
+    /// Takes note of what others have taken note of.
+    pub(crate) fn add(&mut self, others: Self) {
+        for Warning { kind, text } in others.0 {
+            if self.0.iter().all(|known| known.kind != kind) {
+                self.0.push(Warning { kind, text });
+            }
+        }
+    }
+
     /// Takes note of attributes that were refused, each name once for a target.
-    pub(crate) fn attributes(&mut self, copying: &Copying, path: &Path, attributes: &Attributes) {
+    pub(crate) fn attributes(&mut self, context: &Context, path: &Path, attributes: &Attributes) {
         for (name, error) in &attributes.refused {
             // Attributes of a security module or of a file system are the target's own business where it does
             // not know them; mv is silent about them, too.
@@ -36,25 +55,19 @@ impl Warnings {
                 continue;
             }
             let name = String::from_utf8_lossy(name.to_bytes());
-            if copying.is_news(&name) {
-                self.0.push(format!(
-                    "setting attribute '{}' for {}: {}",
-                    name.escape_default(),
-                    Quoted(path),
-                    Cause(*error)
-                ));
-            }
+            self.note(context, &name, || {
+                format!("setting attribute '{}' for {}: {}", name.escape_default(), Quoted(path), Cause(*error))
+            });
         }
     }
 
     /// Takes note, once, that a name becomes a copy because a file cannot have one more link; any other error is a
     /// failure.
-    pub(crate) fn links(&mut self, copying: &Copying, path: &Path, error: Errno) -> Result<()> {
+    pub(crate) fn links(&mut self, context: &Context, path: &Path, error: Errno) -> Result<()> {
         match error {
             Errno::MLINK | Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS => {
-                if copying.is_news("hard links") {
-                    self.0.push(format!("preserving hard links for {}: {}", Quoted(path), Cause(error)));
-                }
+                let text = || format!("preserving hard links for {}: {}", Quoted(path), Cause(error));
+                self.note(context, "hard links", text);
                 Ok(())
             }
             source => Err(Box::new(MoveError::Create { what: "regular file", path: path.to_owned(), source })),
@@ -64,7 +77,7 @@ impl Warnings {
     /// Takes note of what the target's file system cannot do at all, once; any other error is a failure.
     pub(crate) fn or_fail(
         &mut self,
-        copying: &Copying,
+        context: &Context,
         what: &'static str,
         path: &Path,
         result: std::result::Result<(), Errno>,
@@ -72,9 +85,7 @@ impl Warnings {
         match result {
             Ok(()) => Ok(()),
             Err(source @ (Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL)) => {
-                if copying.is_news(what) {
-                    self.0.push(format!("preserving {what} for {}: {}", Quoted(path), Cause(source)));
-                }
+                self.note(context, what, || format!("preserving {what} for {}: {}", Quoted(path), Cause(source)));
                 Ok(())
             }
             Err(source) => Err(Box::new(MoveError::Preserve { what, path: path.to_owned(), source })),
@@ -93,9 +104,9 @@ pub(crate) enum Made {
 
 /// Gives `to` everything of `from` but its content. `path` is the target's, for messages.
 pub(crate) fn dress(
+    context: &Context,
     copying: &Copying,
-    from: &OwnedFd,
-    to: &OwnedFd,
+    (from, to): (&OwnedFd, &OwnedFd),
     stat: &Stat,
     made: Made,
     path: &Path,
@@ -110,14 +121,14 @@ pub(crate) fn dress(
     }
     let attributes =
         attributes(from, to, stat).map_err(|source| Box::new(MoveError::Read { path: path.to_owned(), source }))?;
-    warnings.attributes(copying, path, &attributes);
+    warnings.attributes(context, path, &attributes);
     if let Some(group) = attributes.group_without_acl {
         mode = mode & !0o070 | group << 3;
     }
     if made == Made::Dir || mode != creation_mode(stat) || attributes.touched_mode {
-        warnings.or_fail(copying, "permissions", path, give_mode(to, mode))?;
+        warnings.or_fail(context, "permissions", path, give_mode(to, mode))?;
     }
-    warnings.or_fail(copying, "times", path, give_times(to, stat))
+    warnings.or_fail(context, "times", path, give_times(to, stat))
 }
 
 /// Gives the file to its owner, or at least to its group. Whether the owner is right now.

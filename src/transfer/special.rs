@@ -11,12 +11,12 @@ use crate::sys::{
     special_mode,
 };
 
+use super::Context;
 use super::dress::Warnings;
-use super::target::Copying;
 
 /// Makes `to` (a name in a private directory) what `from` is. `paths` are source and target, for messages.
 pub(crate) fn stage_special(
-    copying: &Copying,
+    context: &Context,
     from: (&Dir, &[u8]),
     stat: &Stat,
     to: (&Dir, &[u8]),
@@ -44,11 +44,11 @@ pub(crate) fn stage_special(
     }
     let attributes =
         copy_link_attributes(from, to).map_err(|source| MoveError::Read { path: paths.0.to_owned(), source })?;
-    warnings.attributes(copying, paths.1, &attributes);
+    warnings.attributes(context, paths.1, &attributes);
     if stat.kind != FileKind::Symlink {
         let made = Stat::at(to.0, to.1).map_err(create)?;
         let mode = if made.uid == stat.uid { stat.mode } else { stat.mode & 0o1777 };
-        warnings.or_fail(copying, "permissions", paths.1, special_mode(to.0, to.1, mode))?;
+        warnings.or_fail(context, "permissions", paths.1, special_mode(to.0, to.1, mode))?;
     }
     // Attributes and mode leave mtime alone, but not every file system keeps to that.
     match link_owner_and_times(to.0, to.1, stat, false) {

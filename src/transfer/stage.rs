@@ -215,7 +215,7 @@ impl Stager<'_> {
         let target_path = self.target.path(item);
         let (to, name) = self.create(item, &stat)?;
         let filled = self.fill(&file, &to, &stat, &path, &target_path).and_then(|bytes| {
-            dress(self.copying, &file, &to, &stat, Made::File, &target_path, &mut warnings)?;
+            dress(self.context, self.copying, (&file, &to), &stat, Made::File, &target_path, &mut warnings)?;
             self.sync_each(&to, &path, &target_path)?;
             Ok(bytes)
         });
@@ -273,7 +273,7 @@ impl Stager<'_> {
                 match self.link(item, stat, index, earlier) {
                     // No (more) links to be had here: a copy, then.
                     Err(error @ (Errno::MLINK | Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS)) => {
-                        warnings.links(self.copying, &self.target.path(item), error)?;
+                        warnings.links(self.context, &self.target.path(item), error)?;
                     }
                     linked => return linked.map(Some).map_err(|error| self.cannot_create(item, error)),
                 }
@@ -286,7 +286,7 @@ impl Stager<'_> {
             match self.context.links.link(source, self.copying.stage_dir.dir(), &name) {
                 Ok(()) => return Ok(Some(Done::link(item, stat, Stage::Named(name, None), None))),
                 Err(Errno::NOENT) => {}
-                Err(error) => warnings.links(self.copying, &self.target.path(item), error)?,
+                Err(error) => warnings.links(self.context, &self.target.path(item), error)?,
             }
         }
         if stat.is_mount_root {
@@ -366,7 +366,7 @@ impl Stager<'_> {
         let name = self.copying.stage_dir.fresh_name('s');
         let to = (self.copying.stage_dir.dir(), &name[..]);
         let paths = (&*path, &*target_path);
-        match stage_special(self.copying, (&self.from.dir, &item.name), &stat, to, paths, &mut warnings) {
+        match stage_special(self.context, (&self.from.dir, &item.name), &stat, to, paths, &mut warnings) {
             Ok(()) => {
                 let staged = if self.target.is_remote() { Stat::at(to.0, to.1).ok() } else { None };
                 let staged_id = staged.map(|stat| stat.id);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use crate::error::MoveError;
-use crate::item::{Item, Outcome, Place, Settled};
+use crate::item::{Item, Outcome, Place, Settled, Warning};
 use crate::sys::{FileId, FileKind, NoReplace, Stat, publish_unnamed, unlink};
 
 use super::flagless::rename_for_good;
@@ -34,7 +34,7 @@ pub(crate) struct StagedItem {
     pub(super) staged_id: Option<FileId>,
     /// Bytes of content.
     pub(super) bytes: u64,
-    pub(super) warnings: Vec<String>,
+    pub(super) warnings: Vec<Warning>,
 }
 
 /// Where a staged item is.

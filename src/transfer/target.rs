@@ -40,7 +40,6 @@ pub(crate) struct Copying {
     /// The owner that a file gets when it is made here.
     pub(crate) made_owner: OnceLock<(u32, u32)>,
     routes: Mutex<Vec<(u64, Arc<Route>)>>,
-    warned: Mutex<HashSet<String>>,
 }
 
 /// How content gets from one mount to this target: what was tried and does not work is not tried again.
@@ -108,7 +107,6 @@ impl Target {
                 no_unnamed: AtomicBool::new(context.named_stages || self.is_remote()),
                 made_owner: OnceLock::new(),
                 routes: Mutex::default(),
-                warned: Mutex::default(),
             })
         });
         made.as_ref().map_err(|&error| error)
@@ -242,10 +240,5 @@ impl Copying {
         let route = Arc::new(Route::default());
         routes.push((source, Arc::clone(&route)));
         route
-    }
-
-    /// Whether this has not been said before about this target.
-    pub(crate) fn is_news(&self, warning: &str) -> bool {
-        self.warned.lock().unwrap_or_else(PoisonError::into_inner).insert(warning.to_owned())
     }
 }

@@ -164,3 +164,14 @@ fn p7_a_source_that_is_not_there_leaves_the_target_directory_as_it_was() {
         assert_eq!(fs::metadata(&*sides.to).unwrap().mtime(), 5);
     }
 }
+
+#[test]
+fn p5_what_cannot_be_kept_is_told_although_the_first_of_it_is_left_alone() {
+    for sides in across_devices() {
+        Tree::new().file("a", "a").file("b", "b").mtime(5, 5).build(&sides.from);
+        Tree::new().file("a", "what was there").build(&sides.to);
+        let ran = keeping(&sides, &["a", "b"], Plan::new().without(Op::GiveTimes, Errno::PERM));
+        let told: Vec<&str> = ran.messages.lines().filter(|line| line.contains("preserving times")).collect();
+        assert!(ran.is_done && told.len() == 1 && told[0].contains("/b'"), "{ran:?}");
+    }
+}

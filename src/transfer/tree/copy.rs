@@ -310,7 +310,7 @@ impl<'a> Walk<'a> {
             let made = create_named(&pair.stage, name, creation_mode(stat)).map_err(create)?;
             let bytes = copy_content(tree.context, &tree.route, file, &made, stat)
                 .map_err(|error| content_error(error, from, to))?;
-            dress(tree.copying, file, &made, stat, Made::File, to, &mut warnings)?;
+            dress(tree.context, tree.copying, (file, &made), stat, Made::File, to, &mut warnings)?;
             if tree.syncs_each() {
                 tree.copying.barrier.sync_files([&made]).map(drop).map_err(|error| tree.not_durable(error))?;
             }
@@ -321,10 +321,10 @@ impl<'a> Walk<'a> {
             bytes
         } else {
             let (source, stage) = ((&pair.source, name), (&pair.stage, name));
-            stage_special(tree.copying, source, stat, stage, (from, to), &mut warnings)?;
+            stage_special(tree.context, source, stat, stage, (from, to), &mut warnings)?;
             0
         };
-        tree.warnings.lock().unwrap_or_else(std::sync::PoisonError::into_inner).extend(warnings.0);
+        tree.add(warnings);
         Ok(bytes)
     }
 

@@ -54,9 +54,9 @@ fn link_one(tree: &Tree<'_>, pair: &Pair<'_>, dir: u32, name: &[u8], stat: &Stat
         Ok(()) => return Ok(()),
         // The first name's tree was given up.
         Err(Errno::NOENT) => {}
-        Err(error) => warnings.links(tree.copying, &to, error)?,
+        Err(error) => warnings.links(tree.context, &to, error)?,
     }
-    tree.warnings.lock().unwrap_or_else(PoisonError::into_inner).extend(warnings.0);
+    tree.add(warnings);
     let open = if stat.kind == FileKind::Regular {
         let file =
             open_regular(pair.source(), name).map_err(|source| MoveError::Open { path: from.clone(), source })?;
@@ -95,8 +95,8 @@ pub(super) fn dress_directories(tree: &Tree<'_>) -> Result<()> {
         // Moving a directory to another takes write permission in it, which its owner gets back when it is published.
         let lent = Stat { mode: stat.mode | 0o700, ..stat };
         let like = if id == super::nodes::ROOT && lends_mode(&stat) { &lent } else { &stat };
-        dress(tree.copying, &source, &stage, like, Made::Dir, &to, &mut warnings)?;
-        tree.warnings.lock().unwrap_or_else(PoisonError::into_inner).extend(warnings.0);
+        dress(tree.context, tree.copying, (&source, &stage), like, Made::Dir, &to, &mut warnings)?;
+        tree.add(warnings);
         if tree.syncs_each() {
             tree.copying.barrier.sync_files([&stage]).map(drop).map_err(|error| tree.not_durable(error))?;
         }

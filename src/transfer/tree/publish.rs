@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use crate::error::MoveError;
-use crate::item::{Outcome, Settled, Verdict};
+use crate::item::{Outcome, Settled, Verdict, Warning};
 use crate::sys::{Dir, Durable, FileId, NoReplace, Stat, give_mode_held, has_arrived, rename_replacing};
 use crate::transfer::flagless::rename_for_good;
 use crate::transfer::{Context, Target};
@@ -24,7 +24,7 @@ pub(crate) struct PublishedTree {
     /// The journal's name in its stage directory.
     pub(super) journal: Vec<u8>,
     pub(super) bytes: u64,
-    pub(super) warnings: Vec<String>,
+    pub(super) warnings: Vec<Warning>,
     pub(super) has_open_links: bool,
     /// Published by an ended run, which may have retired the source, too.
     pub(super) is_taken_over: bool,

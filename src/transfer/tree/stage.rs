@@ -9,10 +9,11 @@ use std::time::Instant;
 use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
-use crate::item::{Outcome, Policy, Settled};
+use crate::item::{Outcome, Policy, Settled, Warning};
 use crate::sys::{
     Dir, Durability, FileId, Listing, Stat, create_private_dir, effective_user, is_below, rename_replacing, unlink_dir,
 };
+use crate::transfer::dress::Warnings;
 use crate::transfer::target::{Copying, Route};
 use crate::transfer::{Context, SyncMode, Target};
 
@@ -46,7 +47,7 @@ pub(super) struct Tree<'a> {
     /// Bytes that an ended run had staged.
     pub(super) reused: AtomicU64,
     pub(super) failure: OnceLock<Box<MoveError>>,
-    pub(super) warnings: Mutex<Vec<String>>,
+    pub(super) warnings: Mutex<Warnings>,
     /// Names of files of which another name is staged elsewhere.
     pub(super) late: Mutex<Vec<Late>>,
     /// Files with several links that were staged, by how many.
@@ -66,7 +67,7 @@ pub(crate) struct StagedTree {
     pub(super) bytes: u64,
     /// Bytes that an ended run had staged.
     reused: u64,
-    pub(super) warnings: Vec<String>,
+    pub(super) warnings: Vec<Warning>,
     /// Some of its files have names outside that have not been met.
     pub(super) has_open_links: bool,
 }
@@ -104,7 +105,7 @@ pub(crate) fn stage_tree(context: &Context, job: TreeJob) -> std::result::Result
         source: stat,
         bytes,
         reused: reused.into_inner(),
-        warnings: warnings.into_inner().unwrap_or_else(PoisonError::into_inner),
+        warnings: warnings.into_inner().unwrap_or_else(PoisonError::into_inner).0,
     };
     // A directory that somebody else is removing falls to pieces while it is read.
     match result.map_err(|error| staged.job.blame(&stat, error)) {
@@ -261,6 +262,10 @@ fn fill(tree: &Tree<'_>, stat: &Stat) -> Result<()> {
 }
 
 impl Tree<'_> {
+    pub(super) fn add(&self, warnings: Warnings) {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).add(warnings);
+    }
+
     pub(super) fn syncs_each(&self) -> bool {
         self.copying.barrier.durability() == Durability::Each && self.context.sync == SyncMode::Auto
     }
@@ -389,7 +394,8 @@ impl StagedTree {
             } else {
                 let mut settled = job.settle(context, Outcome::Failed(outcome));
                 settled.warnings = warnings;
-                settled.warnings.push(kept.to_string());
+                let text = kept.to_string();
+                settled.warnings.push(Warning { kind: text.clone(), text });
                 return settled;
             }
         } else {
