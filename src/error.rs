@@ -55,6 +55,12 @@ pub enum MoveError {
         /// The target.
         to: PathBuf,
     },
+    /// The target exists, and the user wants that to be a failure.
+    #[error("not replacing {}", Quoted(path))]
+    NotReplaced {
+        /// The target.
+        path: PathBuf,
+    },
     /// A directory would end up inside itself.
     #[error("cannot move {} to a subdirectory of itself, {}", Quoted(from), Quoted(to))]
     IntoItself {

@@ -41,13 +41,73 @@ pub(super) struct Args {
     #[arg(short = 'T', long, help_heading = "Target")]
     pub(super) no_target_directory: bool,
 
+    /// Keep the path of each SOURCE below DEST
+    #[arg(long, help_heading = "Target")]
+    pub(super) parents: bool,
+
+    /// Make DEST, if it is not there
+    #[arg(long, help_heading = "Target")]
+    pub(super) mkdir: bool,
+
+    /// Merge a directory into an existing one, file by file
+    #[arg(long, help_heading = "Target")]
+    pub(super) merge: bool,
+
+    /// Take slashes off the end of each SOURCE
+    #[arg(long, help_heading = "Sources")]
+    pub(super) strip_trailing_slashes: bool,
+
     /// Replace existing targets (the default)
-    #[arg(short = 'f', long, help_heading = "Conflicts", overrides_with = "no_clobber")]
+    #[arg(short = 'f', long, help_heading = "Conflicts", overrides_with_all = ["no_clobber", "interactive"])]
     pub(super) force: bool,
 
+    /// Ask before replacing an existing target
+    #[arg(short = 'i', long, help_heading = "Conflicts", overrides_with_all = ["no_clobber", "force"])]
+    pub(super) interactive: bool,
+
     /// Leave existing targets, and the sources that would replace them, alone
-    #[arg(short = 'n', long, help_heading = "Conflicts", overrides_with = "force")]
+    #[arg(short = 'n', long, help_heading = "Conflicts", overrides_with_all = ["force", "interactive"])]
     pub(super) no_clobber: bool,
+
+    /// Replace only targets that are older than their source
+    #[arg(short = 'u', help_heading = "Conflicts", overrides_with = "update")]
+    pub(super) update_older: bool,
+
+    /// Which existing targets to replace: all, none, none-fail or older
+    #[arg(long, value_name = "WHICH", num_args = 0..=1, require_equals = true, default_missing_value = "older", help_heading = "Conflicts", overrides_with = "update_older")]
+    pub(super) update: Option<String>,
+
+    /// What to do about an existing target, in one word
+    #[arg(long, value_name = "WORD", help_heading = "Conflicts")]
+    pub(super) on_conflict: Option<ConflictWord>,
+
+    /// Rename what is replaced, as --backup, without an argument
+    #[arg(short = 'b', help_heading = "Conflicts")]
+    pub(super) backup_existing: bool,
+
+    /// Rename what is replaced: to a numbered name, or to a simple one, or to either (existing)
+    #[arg(long, value_name = "CONTROL", num_args = 0..=1, require_equals = true, default_missing_value = "", help_heading = "Conflicts")]
+    pub(super) backup: Option<String>,
+
+    /// What a simple backup's name ends with, instead of ~
+    #[arg(short = 'S', long, value_name = "SUFFIX", help_heading = "Conflicts")]
+    pub(super) suffix: Option<OsString>,
+
+    /// Exchange each SOURCE with its target
+    #[arg(long, help_heading = "Running")]
+    pub(super) exchange: bool,
+
+    /// Rename only: what would have to be copied is an error
+    #[arg(long, help_heading = "Running")]
+    pub(super) no_copy: bool,
+
+    /// Say how each file is copied; implies -v
+    #[arg(long, help_heading = "Output")]
+    pub(super) debug: bool,
+
+    /// Nothing, on a system without SELinux
+    #[arg(short = 'Z', long, help_heading = "Running")]
+    pub(super) context: bool,
 
     /// Move what matches PATTERN; may be given several times
     #[arg(short = 'g', long, value_name = "PATTERN", help_heading = "Sources")]
@@ -127,6 +187,25 @@ fn parse_jobs(word: &str) -> Result<Jobs, String> {
         Ok(jobs) if jobs.get() <= 1024 => Ok(Jobs::Exactly(jobs)),
         _ => Err("a number from 1 to 1024, or 'auto'".to_owned()),
     }
+}
+
+/// The words of `--on-conflict`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ConflictWord {
+    /// Replace it, as -f
+    Overwrite,
+    /// Leave both alone, and say nothing, as -n
+    Skip,
+    /// Leave both alone, as a failure
+    Fail,
+    /// Replace it if it is older, as -u
+    ReplaceOlder,
+    /// Give the source the first free name of the kind 'name (1).ext'
+    KeepBoth,
+    /// Remove the source if the target has the same content
+    DropIdentical,
+    /// Ask, as -i
+    Ask,
 }
 
 /// The words of `--sync`.

@@ -12,7 +12,7 @@ use clap::Parser;
 
 use crate::error::{MoveError, Quoted};
 use crate::exec::Pace;
-use crate::item::{Policy, path_from};
+use crate::item::{Conflict, Policy, path_from};
 use crate::plan::DestinationKind;
 use crate::report::{ProgressMode, Verbosity};
 use crate::source::{List, Operand, Sources, classify};
@@ -131,7 +131,10 @@ fn resolve(args: Args, program: &'static str) -> Result<Settings, Usage> {
             one_file_system: args.one_file_system,
             skip: None,
         },
-        policy: if args.no_clobber && !args.force { Policy::Skip } else { Policy::Overwrite },
+        policy: Policy {
+            conflict: if args.no_clobber && !args.force { Conflict::Skip } else { Conflict::Overwrite },
+            ..Policy::OVERWRITE
+        },
         sync: match args.sync {
             SyncWord::Auto => SyncMode::Auto,
             SyncWord::None => SyncMode::None,

@@ -53,13 +53,14 @@ fn look(context: &Context, planner: &Planner, source: &Place, item: &Item) -> Re
     }
     if item.standing == Standing::Rival {
         // An earlier source of this run would be there by then.
-        return match context.policy {
-            crate::item::Policy::Skip => Ok(None),
-            crate::item::Policy::Overwrite => Err(Box::new(MoveError::JustCreated { from, to })),
+        return if context.policy.skips_all() {
+            Ok(None)
+        } else {
+            Err(Box::new(MoveError::JustCreated { from, to }))
         };
     }
     if Stat::at(&target.place.dir, item.target_name()).is_ok()
-        && target.judge(context, source, item, &stat)? == Verdict::Skip
+        && target.judge(context, source, item, &stat)?.verdict == Verdict::Skip
     {
         return Ok(None);
     }

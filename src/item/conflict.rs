@@ -1,20 +1,25 @@
 //! What to do when the kernel says that the target exists. Decisions only: no system call.
 
+use super::policy::{Ask, Conflict, Policy};
 use crate::sys::Stat;
-
-/// What the user wants done with a target that exists.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Policy {
-    /// Replace it: the default, and `-f`.
-    Overwrite,
-    /// Leave both alone, and say nothing: `-n`.
-    Skip,
-}
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
+    /// Replace it, whatever it is by then.
     Replace,
+    /// Replace it, should it still be what was judged.
+    ReplaceJudged,
+    /// Give it another name, and take its place.
+    BackUp,
+    /// Take another name.
+    KeepBoth,
+    /// Compare the contents, then remove the source.
+    Compare,
+    /// Merge the source into it, entry by entry.
+    Merge,
+    /// Ask, then judge again.
+    Ask,
     Skip,
     Refuse(Refusal),
 }
@@ -26,21 +31,76 @@ pub(crate) enum Refusal {
     JustCreated,
     DirectoryOverFile,
     FileOverDirectory,
+    /// The policy wants it so, and wants it to be a failure.
+    NotReplaced,
 }
 
-/// Decides about a target that exists. `just_created`: by another source of this run.
-pub(crate) fn resolve(policy: Policy, source: &Stat, target: &Stat, just_created: bool) -> Verdict {
-    match policy {
-        Policy::Skip => Verdict::Skip,
-        // Also two hard links of one inode: replacing one by the other would be a rename that does nothing.
-        Policy::Overwrite if source.id == target.id => Verdict::Refuse(Refusal::SameFile),
-        Policy::Overwrite if just_created => Verdict::Refuse(Refusal::JustCreated),
-        Policy::Overwrite => match (source.is_dir(), target.is_dir()) {
-            (true, false) => Verdict::Refuse(Refusal::DirectoryOverFile),
-            (false, true) => Verdict::Refuse(Refusal::FileOverDirectory),
-            // Of two directories the kernel replaces an empty one only.
-            _ => Verdict::Replace,
-        },
+/// What is known of a target that exists, and of its source.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Meeting<'a> {
+    pub(crate) source: &'a Stat,
+    pub(crate) target: &'a Stat,
+    /// Source and target are one name in one directory.
+    pub(crate) is_same_name: bool,
+    /// The source is a symlink to the target, whose content would be lost.
+    pub(crate) is_referent: bool,
+    /// Another source of this run has put the target there.
+    pub(crate) is_just_created: bool,
+    /// The target can be written to.
+    pub(crate) is_writable: bool,
+    /// The user was asked about this very target, and has agreed.
+    pub(crate) is_agreed: bool,
+}
+
+/// Decides about a target that exists. In mv's order: same file, age, question, kinds.
+pub(crate) fn resolve(policy: &Policy, meeting: &Meeting<'_>) -> Verdict {
+    let Meeting { source, target, .. } = *meeting;
+    let is_same = source.id == target.id;
+    if policy.merge && source.is_dir() && target.is_dir() && !is_same {
+        return Verdict::Merge;
+    }
+    match policy.conflict {
+        Conflict::Skip => return Verdict::Skip,
+        Conflict::Fail => return Verdict::Refuse(Refusal::NotReplaced),
+        _ => {}
+    }
+    let gets_new_name = policy.backup.is_some() || policy.conflict == Conflict::KeepBoth;
+    // Also two hard links of one inode: replacing one by the other would be a rename that does nothing.
+    if meeting.is_same_name || is_same && !gets_new_name || meeting.is_referent && !gets_new_name {
+        return Verdict::Refuse(Refusal::SameFile);
+    }
+    if policy.conflict == Conflict::ReplaceOlder && !source.is_dir() && target.mtime >= source.mtime {
+        return Verdict::Skip;
+    }
+    if meeting.is_just_created && !gets_new_name {
+        return Verdict::Refuse(Refusal::JustCreated);
+    }
+    let asks = match policy.ask {
+        Ask::Never => false,
+        Ask::IfUnwritable => !meeting.is_writable,
+        Ask::Always => true,
+    };
+    if asks && !meeting.is_agreed {
+        return Verdict::Ask;
+    }
+    if policy.conflict == Conflict::KeepBoth {
+        return Verdict::KeepBoth;
+    }
+    if policy.backup.is_some() {
+        return Verdict::BackUp;
+    }
+    match (source.is_dir(), target.is_dir()) {
+        (true, false) => return Verdict::Refuse(Refusal::DirectoryOverFile),
+        (false, true) => return Verdict::Refuse(Refusal::FileOverDirectory),
+        _ => {}
+    }
+    match policy.conflict {
+        Conflict::DropIdentical if source.is_dir() => Verdict::Refuse(Refusal::NotReplaced),
+        Conflict::DropIdentical => Verdict::Compare,
+        // Of two directories the kernel replaces an empty one only.
+        Conflict::ReplaceOlder => Verdict::ReplaceJudged,
+        _ if asks => Verdict::ReplaceJudged,
+        _ => Verdict::Replace,
     }
 }
 

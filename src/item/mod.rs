@@ -4,15 +4,17 @@
 
 mod conflict;
 mod place;
+mod policy;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub(crate) use conflict::{Policy, Refusal, Verdict, resolve};
+pub(crate) use conflict::{Meeting, Refusal, Verdict, resolve};
 pub(crate) use place::{Place, path_from, sticky_forbids};
+pub(crate) use policy::{Ask, Backup, BackupKind, Conflict, Policy};
 
 use crate::error::MoveError;
-use crate::sys::FileKind;
+use crate::sys::{FileId, FileKind};
 
 /// One source on its way to one target.
 #[derive(Clone, Debug)]
@@ -33,6 +35,8 @@ pub(crate) struct Item {
     pub(crate) place: Option<Arc<Place>>,
     /// Where the other names of its file are, if it has any.
     pub(crate) links: Gathered,
+    /// The target that the user was asked about, and agreed to have replaced.
+    pub(crate) agreed: Option<FileId>,
     /// Its place among the operands, from 0: their messages come in the order in which they were given. None
     /// for what was found by a pattern or stood in a list.
     pub(crate) order: Option<u64>,

@@ -129,6 +129,7 @@ impl Planner {
             standing,
             place: None,
             links: Gathered::No,
+            agreed: None,
             order,
         };
         self.places.note_source(path);

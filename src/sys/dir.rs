@@ -97,6 +97,14 @@ impl Dir {
     }
 }
 
+/// Whether mv would take `name` in `dir` for writable: symlinks are, and to root everything is.
+pub(crate) fn is_writable(dir: &Dir, name: &[u8], stat: &Stat) -> bool {
+    let access = || rustix::fs::accessat(dir.fd(), name, rustix::fs::Access::WRITE_OK, rustix::fs::AtFlags::EACCESS);
+    stat.kind == FileKind::Symlink
+        || super::effective_user() == 0
+        || !matches!(call(Op::Access, name, access), Err(Errno::ACCESS | Errno::PERM | Errno::ROFS))
+}
+
 /// Makes the directory `name`, for its owner only.
 ///
 /// # Errors

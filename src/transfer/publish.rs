@@ -75,7 +75,7 @@ fn publish_one(
     }
     match Staged::publish_one(context, target, copying, items, index) {
         Ok(true) => {}
-        Ok(false) => match target.judge(context, from, &one.item, &one.stat) {
+        Ok(false) => match target.judge(context, from, &one.item, &one.stat).map(|judged| judged.verdict) {
             Ok(Verdict::Skip) => {
                 withdraw(copying, &one.stage);
                 return Ok(Some(Outcome::Skipped));

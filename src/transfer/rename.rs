@@ -150,9 +150,9 @@ fn rename_over(context: &Context, from: &Place, target: &Target, item: &Item, na
     if item.only_directory && !stat.is_dir() {
         return Err(Box::new(not_a_directory(from.path_of(item), target.path(item), &stat)));
     }
-    match target.judge(context, from, item, &stat)? {
+    match target.judge(context, from, item, &stat)?.verdict {
         Verdict::Skip => return Ok(Attempt::Settled(Outcome::Skipped)),
-        Verdict::Replace | Verdict::Refuse(_) => {}
+        _ => {}
     }
     match rename_replacing(&from.dir, name, &target.place.dir, item.target_name()) {
         Ok(()) => {}

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
-use crate::item::{Batch, Gathered, Item, Outcome, Place, Policy, Settled};
+use crate::item::{Batch, Gathered, Item, Outcome, Place, Settled};
 use crate::sys::{Durability, FileId, FileKind, Stat, close, create_named, create_unnamed, open_regular};
 
 use super::content::{ContentError, copy_content};
@@ -297,12 +297,12 @@ impl Stager<'_> {
             return Err(Box::new(MoveError::Remove { path: self.from.path_of(item), source }));
         }
         if stat.size >= WORTH_A_LOOK
-            && self.context.policy == Policy::Skip
+            && self.context.policy.skips_all()
             && Stat::at(&self.target.place.dir, item.target_name()).is_ok()
         {
             return Ok(Some(Done::Settled(Outcome::Skipped)));
         }
-        if stat.size >= WORTH_A_LOOK && self.context.policy == Policy::Overwrite {
+        if stat.size >= WORTH_A_LOOK && !self.context.policy.skips_all() {
             // Only for its refusals; publishing asks again.
             self.target.judge(self.context, self.from, item, stat)?;
         }

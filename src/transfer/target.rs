@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
-use crate::item::{Gathered, Item, Place, Policy, Refusal, Standing, Verdict, resolve};
-use crate::sys::{Barrier, Dir, FileId, FileKind, Stat, folds_case, follow, has_local_clock, is_remote};
+use crate::item::{Ask, Gathered, Item, Meeting, Place, Refusal, Standing, Verdict, resolve};
+use crate::sys::{Barrier, Dir, FileId, FileKind, Stat, folds_case, follow, has_local_clock, is_remote, is_writable};
 
 use super::Context;
 use super::spent::Spent;
@@ -25,6 +25,14 @@ pub(crate) struct Target {
     published: Mutex<HashSet<FileId>>,
     copying: OnceLock<std::result::Result<Copying, Errno>>,
     shared: OnceLock<Arc<Dir>>,
+}
+
+/// What is to be done about a target that exists.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Judgement {
+    pub(crate) verdict: Verdict,
+    /// What was judged; none if that did not matter, or if nothing was there any more.
+    pub(crate) existing: Option<Stat>,
 }
 
 /// What is needed, and what has been learnt, once something is copied into a target directory.
@@ -204,28 +212,35 @@ impl Target {
     ///
     /// # Errors
     /// The refusal, as the message for the user.
-    pub(crate) fn judge(&self, context: &Context, from: &Place, item: &Item, source: &Stat) -> Result<Verdict> {
-        if context.policy == Policy::Skip {
+    pub(crate) fn judge(&self, context: &Context, from: &Place, item: &Item, source: &Stat) -> Result<Judgement> {
+        if context.policy.skips_all() {
             // The kernel said that it is there. Whoever looked again might find it gone, and then replace the next one.
-            return Ok(Verdict::Skip);
+            return Ok(Judgement { verdict: Verdict::Skip, existing: None });
         }
         let existing = match Stat::at(&self.place.dir, item.target_name()) {
             Ok(existing) => existing,
             // Gone again: nothing is in the way.
-            Err(Errno::NOENT) => return Ok(Verdict::Replace),
+            Err(Errno::NOENT) => return Ok(Judgement { verdict: Verdict::Replace, existing: None }),
             Err(source) => return Err(Box::new(MoveError::Stat { path: self.path(item), source })),
         };
-        if self.is_referent(from, item, source, &existing) {
-            return Err(Box::new(MoveError::SameFile { from: from.path_of(item), to: self.path(item) }));
-        }
-        let verdict = resolve(context.policy, source, &existing, self.is_just_created(context, item, &existing));
-        let Verdict::Refuse(refusal) = verdict else { return Ok(verdict) };
+        let meeting = Meeting {
+            source,
+            target: &existing,
+            is_same_name: self.place.dir.id() == from.dir.id() && *item.name == *item.target_name(),
+            is_referent: self.is_referent(from, item, source, &existing),
+            is_just_created: self.is_just_created(context, item, &existing),
+            is_writable: context.policy.ask != Ask::IfUnwritable || is_writable(&self.place.dir, item.target_name(), &existing),
+            is_agreed: item.agreed == Some(existing.id),
+        };
+        let verdict = resolve(&context.policy, &meeting);
+        let Verdict::Refuse(refusal) = verdict else { return Ok(Judgement { verdict, existing: Some(existing) }) };
         let (from, to) = (from.path_of(item), self.path(item));
         Err(Box::new(match refusal {
             Refusal::SameFile => MoveError::SameFile { from, to },
             Refusal::JustCreated => MoveError::JustCreated { from, to },
             Refusal::DirectoryOverFile => MoveError::DirectoryOverFile { from, to },
             Refusal::FileOverDirectory => MoveError::FileOverDirectory { from, to },
+            Refusal::NotReplaced => MoveError::NotReplaced { path: to },
         }))
     }
 }

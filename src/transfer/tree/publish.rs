@@ -85,7 +85,7 @@ impl StagedTree {
             NoReplace::Renamed => return Ok(true),
             NoReplace::Exists => {}
         }
-        if job.target.judge(context, &job.source, &job.item, &self.source)? == Verdict::Skip {
+        if job.target.judge(context, &job.source, &job.item, &self.source)?.verdict == Verdict::Skip {
             return Ok(false);
         }
         // The kernel replaces an empty directory, and nothing else.

@@ -9,7 +9,7 @@ use std::time::Instant;
 use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
-use crate::item::{Outcome, Policy, Settled, Warning};
+use crate::item::{Outcome, Settled, Warning};
 use crate::sys::{
     Dir, Durability, FileId, Listing, Stat, create_private_dir, effective_user, is_below, rename_replacing, unlink_dir,
 };
@@ -127,7 +127,7 @@ fn look_first(context: &Context, job: &TreeJob) -> Result<Option<Stat>> {
     }
     match Stat::at(&job.target.place.dir, job.item.target_name()) {
         Err(_) => {}
-        Ok(existing) if context.policy == Policy::Skip => {
+        Ok(existing) if context.policy.skips_all() => {
             if !took_back_placeholder(job, &existing) {
                 return Ok(None);
             }
