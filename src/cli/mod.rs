@@ -86,7 +86,7 @@ fn move_all(
     crate::sys::clear_umask();
     let stop = Stop::new(signals.flag(), signals.second());
     let wants_paths = settings.wants_paths();
-    let context = Context::new(settings.policy, settings.sync, wants_paths, Arc::clone(counters), stop);
+    let context = Context::new((settings.policy, settings.way), settings.sync, wants_paths, Arc::clone(counters), stop);
     let context = Arc::new(context.with_max_errors(settings.max_errors));
     let destination = resolve_destination(&settings.destination, settings.kind, settings.only.as_deref())?;
     let target = destination.target.place.dir.id();

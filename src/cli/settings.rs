@@ -12,13 +12,13 @@ use clap::Parser;
 
 use crate::error::{MoveError, Quoted};
 use crate::exec::Pace;
-use crate::item::{Conflict, Policy, path_from};
+use crate::item::{Ask, Backup, BackupKind, Conflict, Policy, Way, path_from};
 use crate::plan::DestinationKind;
 use crate::report::{ProgressMode, Verbosity};
 use crate::source::{List, Operand, Sources, classify};
 use crate::transfer::SyncMode;
 
-use super::args::{Args, Jobs, SyncWord};
+use super::args::{Args, ConflictWord, Jobs, SyncWord};
 use super::usage::{Early, Usage};
 
 /// Everything a run needs to know from the user.
@@ -31,11 +31,18 @@ pub(super) struct Settings {
     /// The one source, if there is but one and it is no pattern.
     pub(super) only: Option<Vec<u8>>,
     pub(super) policy: Policy,
+    pub(super) way: Way,
+    /// Keep the path of each source below the destination.
+    pub(super) parents: bool,
+    /// Make the destination if it is not there.
+    pub(super) mkdir: bool,
     pub(super) sync: SyncMode,
     pub(super) pace: Pace,
     /// After so many failures no more work is taken.
     pub(super) max_errors: Option<u64>,
     pub(super) dry_run: bool,
+    /// Say how each file is copied.
+    pub(super) debug: bool,
     pub(super) verbosity: Verbosity,
     pub(super) progress: ProgressMode,
 }
@@ -64,7 +71,11 @@ pub(super) fn from_args(args: impl IntoIterator<Item = OsString>) -> Result<Sett
 }
 
 fn resolve(args: Args, program: &'static str) -> Result<Settings, Usage> {
-    let Args { mut operands, mut literal, target_directory, no_target_directory, files_from, .. } = args;
+    let mut args = args;
+    let (mut operands, mut literal) = (std::mem::take(&mut args.operands), std::mem::take(&mut args.literal));
+    let (target_directory, no_target_directory) =
+        (std::mem::take(&mut args.target_directory), args.no_target_directory);
+    let files_from = args.files_from.take();
     let is_mv = program == "mv";
     let (directory, more) = split_first(target_directory);
     if more {
@@ -113,6 +124,7 @@ fn resolve(args: Args, program: &'static str) -> Result<Settings, Usage> {
         });
     }
     let list = list.map(|name| open_list(&name, args.null)).transpose()?;
+    let policy = policy(&args);
     Ok(Settings {
         program: program.to_owned(),
         only,
@@ -131,10 +143,14 @@ fn resolve(args: Args, program: &'static str) -> Result<Settings, Usage> {
             one_file_system: args.one_file_system,
             skip: None,
         },
-        policy: Policy {
-            conflict: if args.no_clobber && !args.force { Conflict::Skip } else { Conflict::Overwrite },
-            ..Policy::OVERWRITE
+        policy,
+        way: match (args.exchange, args.no_copy) {
+            (true, _) => Way::Exchange,
+            (_, true) => Way::Rename,
+            _ => Way::Any,
         },
+        parents: args.parents,
+        mkdir: args.mkdir,
         sync: match args.sync {
             SyncWord::Auto => SyncMode::Auto,
             SyncWord::None => SyncMode::None,
@@ -147,13 +163,49 @@ fn resolve(args: Args, program: &'static str) -> Result<Settings, Usage> {
         },
         max_errors: args.max_errors,
         dry_run: args.dry_run,
-        verbosity: match (args.verbose, args.quiet) {
+        debug: args.debug,
+        verbosity: match (args.verbose || args.debug, args.quiet) {
             (true, _) => Verbosity::Verbose,
             (_, true) => Verbosity::Quiet,
             _ => Verbosity::Normal,
         },
         progress: args.progress,
     })
+}
+
+/// What is to be done about targets that exist.
+fn policy(args: &Args) -> Policy {
+    let conflict = match (args.on_conflict, args.update.as_deref()) {
+        (Some(ConflictWord::Skip), _) => Conflict::Skip,
+        (Some(ConflictWord::Fail), _) => Conflict::Fail,
+        (Some(ConflictWord::ReplaceOlder), _) => Conflict::ReplaceOlder,
+        (Some(ConflictWord::KeepBoth), _) => Conflict::KeepBoth,
+        (Some(ConflictWord::DropIdentical), _) => Conflict::DropIdentical,
+        (Some(ConflictWord::Overwrite | ConflictWord::Ask), _) => Conflict::Overwrite,
+        (None, _) if args.no_clobber => Conflict::Skip,
+        (None, Some("older")) => Conflict::ReplaceOlder,
+        (None, Some("none")) => Conflict::Skip,
+        (None, Some("none-fail")) => Conflict::Fail,
+        _ if args.update_older => Conflict::ReplaceOlder,
+        _ if args.merge && !args.force => Conflict::Fail,
+        _ => Conflict::Overwrite,
+    };
+    let asks = args.interactive || args.on_conflict == Some(ConflictWord::Ask);
+    let has_backup = args.backup_existing || args.backup.is_some() || args.suffix.is_some();
+    let suffix = args.suffix.as_ref().map_or(&b"~"[..], |suffix| suffix.as_bytes());
+    Policy {
+        conflict,
+        ask: if asks { Ask::Always } else { Ask::Never },
+        backup: has_backup.then(|| Backup {
+            kind: match args.backup.as_deref() {
+                Some("simple" | "never") => BackupKind::Simple,
+                Some("numbered" | "t") => BackupKind::Numbered,
+                _ => BackupKind::Existing,
+            },
+            suffix: suffix.into(),
+        }),
+        merge: args.merge,
+    }
 }
 
 fn split_first(words: Vec<OsString>) -> (Option<OsString>, bool) {

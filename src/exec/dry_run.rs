@@ -53,11 +53,7 @@ fn look(context: &Context, planner: &Planner, source: &Place, item: &Item) -> Re
     }
     if item.standing == Standing::Rival {
         // An earlier source of this run would be there by then.
-        return if context.policy.skips_all() {
-            Ok(None)
-        } else {
-            Err(Box::new(MoveError::JustCreated { from, to }))
-        };
+        return if context.policy.skips_all() { Ok(None) } else { Err(Box::new(MoveError::JustCreated { from, to })) };
     }
     if Stat::at(&target.place.dir, item.target_name()).is_ok()
         && target.judge(context, source, item, &stat)?.verdict == Verdict::Skip

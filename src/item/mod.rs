@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 pub(crate) use conflict::{Meeting, Refusal, Verdict, resolve};
 pub(crate) use place::{Place, path_from, sticky_forbids};
-pub(crate) use policy::{Ask, Backup, BackupKind, Conflict, Policy};
+pub(crate) use policy::{Ask, Backup, BackupKind, Conflict, Policy, Way};
 
 use crate::error::MoveError;
 use crate::sys::{FileId, FileKind};

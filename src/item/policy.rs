@@ -28,6 +28,17 @@ pub(crate) enum Conflict {
     DropIdentical,
 }
 
+/// How a source may get to its target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// A rename where that works, else a copy.
+    Any,
+    /// A rename or nothing: `--no-copy`.
+    Rename,
+    /// Source and target change places: `--exchange`.
+    Exchange,
+}
+
 /// When to ask before a target is replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ask {
@@ -57,9 +68,6 @@ pub(crate) enum BackupKind {
 }
 
 impl Policy {
-    /// The policy of a command line that says nothing.
-    pub(crate) const OVERWRITE: Self = Self { conflict: Conflict::Overwrite, ask: Ask::Never, backup: None, merge: false };
-
     /// Whether an existing target can be left alone without a look at it.
     pub(crate) fn skips_all(&self) -> bool {
         self.conflict == Conflict::Skip && !self.merge

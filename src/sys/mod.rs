@@ -22,7 +22,9 @@ pub(crate) use content::{
     Transferred, append_all, clone_whole, close, copy_range, next_extent, read_at, seek_to, send, set_size,
     write_all_at,
 };
-pub(crate) use dir::{Dir, create_private_dir, create_special, create_symlink, follow, is_writable, lock, lock_and_wait, read_link};
+pub(crate) use dir::{
+    Dir, create_private_dir, create_special, create_symlink, follow, is_writable, lock, lock_and_wait, read_link,
+};
 pub(crate) use flagless::{Carried, carry, has_arrived, may_lack_flag, rename_somehow, rename_without_flag};
 pub(crate) use kind::FileKind;
 pub(crate) use limits::{

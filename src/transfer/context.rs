@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::error::MoveError;
-use crate::item::{Item, Outcome, Place, Policy, Settled};
+use crate::item::{Item, Outcome, Place, Policy, Settled, Way};
 use crate::report::Counters;
 use crate::sys::{Barrier, Dir, Time};
 
@@ -80,6 +80,7 @@ impl Stop {
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) policy: Policy,
+    pub(crate) way: Way,
     pub(crate) sync: SyncMode,
     /// Somebody will read the paths of what went well.
     pub(crate) wants_paths: bool,
@@ -113,10 +114,17 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(crate) fn new(policy: Policy, sync: SyncMode, wants_paths: bool, counters: Arc<Counters>, stop: Stop) -> Self {
+    pub(crate) fn new(
+        (policy, way): (Policy, Way),
+        sync: SyncMode,
+        wants_paths: bool,
+        counters: Arc<Counters>,
+        stop: Stop,
+    ) -> Self {
         let descriptors = crate::sys::descriptor_limit();
         Self {
             policy,
+            way,
             sync,
             wants_paths,
             counters,
