@@ -9,7 +9,9 @@ use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
 use crate::item::{Batch, Gathered, Item, Outcome, Place, Settled, Verdict, Way};
-use crate::sys::{Durability, FileId, FileKind, Stat, close, create_named, create_unnamed, may_be_one_file, open_regular};
+use crate::sys::{
+    Durability, FileId, FileKind, Stat, close, create_named, create_unnamed, may_be_one_file, open_regular,
+};
 
 use super::compare::is_identical;
 use super::content::{ContentError, copy_content};
@@ -344,7 +346,8 @@ impl Stager<'_> {
             return Err(Box::new(MoveError::MaybeOne { from, to }));
         }
         let read = |source| MoveError::Read { path: to.clone(), source };
-        let file = (existing.kind == FileKind::Regular).then(|| open_regular(dir, new_name)).transpose().map_err(read)?;
+        let file =
+            (existing.kind == FileKind::Regular).then(|| open_regular(dir, new_name)).transpose().map_err(read)?;
         if !is_identical(&self.from.dir, &item.name, stat, dir, new_name, existing).map_err(read)? {
             return Err(Box::new(MoveError::NotReplaced { path: to }));
         }
@@ -352,7 +355,14 @@ impl Stager<'_> {
             self.sync_each(file, &from, &to)?;
         }
         let (stage, item) = (Stage::Present(Stamp::of(existing), file), item.clone());
-        Ok(Done::Staged(Box::new(StagedItem { item, stat: *stat, stage, staged_id: None, bytes: 0, warnings: Vec::new() })))
+        Ok(Done::Staged(Box::new(StagedItem {
+            item,
+            stat: *stat,
+            stage,
+            staged_id: None,
+            bytes: 0,
+            warnings: Vec::new(),
+        })))
     }
 
     /// Stages one more name for a file that `earlier[index]` has staged.

@@ -61,8 +61,9 @@ impl PublishedTree {
                     Ok(Some(record)) => {
                         let published =
                             if is_taken_over { header.published_in(&job.target.place.dir) } else { Ok(None) };
-                        let retire = |published: &Option<Dir>| {
-                            let copy = if is_taken_over { Copy::Found(published.as_ref()) } else { Copy::Ours };
+                        let retire = |published: &Option<(Vec<u8>, Dir)>| {
+                            let published = published.as_ref().map(|(_, dir)| dir);
+                            let copy = if is_taken_over { Copy::Found(published) } else { Copy::Ours };
                             retire_source(&job.source.dir, &record, &header, copy)
                         };
                         let outcome = match published.map_err(Failure::Remove).and_then(|published| retire(&published))

@@ -9,11 +9,12 @@ use std::time::Instant;
 use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
-use crate::item::{Outcome, Settled, Warning};
+use crate::item::{Outcome, Settled, Verdict, Warning};
 use crate::sys::{
     Dir, Durability, FileId, Listing, Stat, create_private_dir, effective_user, is_below, rename_replacing, unlink_dir,
 };
 use crate::transfer::dress::Warnings;
+use crate::transfer::stage::Deferred;
 use crate::transfer::target::{Copying, Route};
 use crate::transfer::{Context, SyncMode, Target};
 
@@ -72,15 +73,37 @@ pub(crate) struct StagedTree {
     pub(super) has_open_links: bool,
 }
 
+/// Why a tree was not staged.
+pub(crate) enum NotStaged {
+    /// That is its end.
+    Settled(Box<Settled>),
+    /// Something else has to be done first.
+    Deferred(Box<Deferred>),
+}
+
+/// What a look at source and target says before anything is copied.
+enum Look {
+    /// It can be staged; what the source is.
+    Stage(Stat),
+    /// The policy leaves source and target alone.
+    Skip,
+    /// The user is to be asked first.
+    Ask,
+}
+
 /// Stages a directory as a tree.
 ///
 /// # Errors
-/// The settled item, if that is its end already.
-pub(crate) fn stage_tree(context: &Context, job: TreeJob) -> std::result::Result<Box<StagedTree>, Box<Settled>> {
-    let settle = |job: TreeJob, outcome| Box::new(job.settle(context, outcome));
+/// It was not staged, or not wholly.
+pub(crate) fn stage_tree(context: &Context, job: TreeJob) -> std::result::Result<Box<StagedTree>, NotStaged> {
+    let settle = |job: TreeJob, outcome| NotStaged::Settled(Box::new(job.settle(context, outcome)));
     let stat = match look_first(context, &job) {
-        Ok(Some(stat)) => stat,
-        Ok(None) => return Err(settle(job, Outcome::Skipped)),
+        Ok(Look::Stage(stat)) => stat,
+        Ok(Look::Skip) => return Err(settle(job, Outcome::Skipped)),
+        Ok(Look::Ask) => {
+            let TreeJob { source, target, item, .. } = job;
+            return Err(NotStaged::Deferred(Box::new(Deferred::Ask { source, target, item })));
+        }
         Err(error) => return Err(settle(job, Outcome::Failed(error))),
     };
     let guard = context.counters.staging(job.target.path(&job.item));
@@ -110,12 +133,12 @@ pub(crate) fn stage_tree(context: &Context, job: TreeJob) -> std::result::Result
     // A directory that somebody else is removing falls to pieces while it is read.
     match result.map_err(|error| staged.job.blame(&stat, error)) {
         Ok(()) => Ok(Box::new(staged)),
-        Err(error) => Err(Box::new(staged.abandon(context, error))),
+        Err(error) => Err(NotStaged::Settled(Box::new(staged.abandon(context, error)))),
     }
 }
 
-/// What can be known before anything is copied. None if the policy leaves source and target alone.
-fn look_first(context: &Context, job: &TreeJob) -> Result<Option<Stat>> {
+/// What can be known before anything is copied.
+fn look_first(context: &Context, job: &TreeJob) -> Result<Look> {
     let (from, to) = (|| job.source.path_of(&job.item), || job.target.path(&job.item));
     let stat = Stat::at(&job.source.dir, &job.item.name)
         .map_err(|source| job.target.missing(context, &job.source, &job.item, source))?;
@@ -129,18 +152,19 @@ fn look_first(context: &Context, job: &TreeJob) -> Result<Option<Stat>> {
         Err(_) => {}
         Ok(existing) if context.policy.skips_all() => {
             if !took_back_placeholder(job, &existing) {
-                return Ok(None);
+                return Ok(Look::Skip);
             }
         }
-        Ok(existing) => {
-            job.target.judge(context, &job.source, &job.item, &stat)?;
-            if existing.is_dir() && !is_empty(job) {
-                return Err(Box::new(MoveError::Overwrite { path: to(), source: Errno::NOTEMPTY }));
-            }
-        }
+        Ok(existing) => match job.target.judge(context, &job.source, &job.item, &stat)?.verdict {
+            Verdict::Skip => return Ok(Look::Skip),
+            Verdict::Ask => return Ok(Look::Ask),
+            Verdict::KeepBoth | Verdict::BackUp => {}
+            _ if existing.is_dir() && !is_empty(job) => return Err(Box::new(job.cannot_replace(Errno::NOTEMPTY))),
+            _ => {}
+        },
     }
     job.source.can_remove(&stat).map_err(|source| MoveError::Remove { path: from(), source })?;
-    Ok(Some(stat))
+    Ok(Look::Stage(stat))
 }
 
 /// Where a rename cannot refuse to replace, a directory of ours holds the name until it is published over. If the target
