@@ -25,7 +25,7 @@ pub(crate) fn dry_run(
             planned => planned,
         });
         let looked = match planned {
-            Ok(Planned::Item { source, item } | Planned::Alone { source, item }) => {
+            Ok(Planned::Item { source, item, .. } | Planned::Alone { source, item, .. }) => {
                 look(context, &planner, &source, &item)
             }
             Ok(Planned::MovedBefore { .. } | Planned::Wait(_)) => Ok(None),

@@ -28,10 +28,9 @@ pub(crate) struct Destination {
     pub(crate) target: Arc<Target>,
     /// The new name of the one source.
     pub(super) name: Option<Box<[u8]>>,
-    pub(super) leftovers: Option<Leftovers>,
-    /// What ended runs left beside DEST, where it is a directory that the one source might have become: met on the
-    /// way, and to be cleared as well.
-    pub(super) beside: Option<(Arc<Target>, Leftovers)>,
+    /// The directory that DEST is in, where DEST is a directory that the one source might have become: what ended runs
+    /// left there was met on the way, and is to be cleared as well.
+    pub(super) beside: Option<Arc<Target>>,
 }
 
 /// Finds out what `path` means for the sources: `only` is the path of the source, if there is but one and it is no
@@ -51,16 +50,14 @@ pub(crate) fn resolve_destination(path: &[u8], kind: DestinationKind, only: Opti
                 {
                     match finish_rename(path, source)? {
                         Some((destination, true)) => return Ok(destination),
-                        Some((Destination { target, leftovers, .. }, false)) => {
-                            beside = leftovers.map(|leftovers| (target, leftovers));
-                        }
+                        Some((Destination { target, .. }, false)) => beside = Some(target),
                         None => {}
                     }
                 }
                 let leftovers = find_leftovers(&dir, path)?;
                 let prefix = if path.ends_with(b"/") { path.to_vec() } else { [path, b"/"].concat() };
-                let target = Arc::new(Target::new(Place::new(dir, &prefix)));
-                return Ok(Destination { target, name: None, leftovers, beside });
+                let target = Target::new(Place::new(dir, &prefix)).with_leftovers(leftovers);
+                return Ok(Destination { target: Arc::new(target), name: None, beside });
             }
             Err(source) if kind == DestinationKind::Directory => {
                 return Err(Box::new(MoveError::TargetDirectory { path: shown(), source }));
@@ -106,8 +103,8 @@ fn rename_to(path: &[u8]) -> std::result::Result<Result<Destination>, Errno> {
         Ok(leftovers) => leftovers,
         Err(error) => return Ok(Err(error)),
     };
-    let target = Arc::new(Target::new(Place::new(dir, parent)));
-    Ok(Ok(Destination { target, name: Some(name.into()), leftovers, beside: None }))
+    let target = Target::new(Place::new(dir, parent)).with_leftovers(leftovers);
+    Ok(Ok(Destination { target: Arc::new(target), name: Some(name.into()), beside: None }))
 }
 
 /// What ended runs left in a directory.
@@ -130,9 +127,11 @@ fn finish_rename(path: &[u8], source: &[u8]) -> Result<Option<(Destination, bool
         Err(source) => return Err(Box::new(MoveError::Leftovers { path: path_from(name.to_vec()), source })),
     };
     let (parent, source_name) = split(source);
-    let Some(leftovers) = &destination.leftovers else { return Ok(None) };
+    if !destination.target.has_leftovers() {
+        return Ok(None);
+    }
     let is_given = match Dir::open_named(parent) {
-        Ok(parent) => leftovers.target_name_of(&parent, source_name) == Some(split(name).1),
+        Ok(parent) => destination.target.has_begun(&parent, source_name, split(name).1),
         // There is no source.
         Err(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS) => false,
         Err(error) => return Err(Box::new(MoveError::Stat { path: path_from(source.to_vec()), source: error })),

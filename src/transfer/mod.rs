@@ -20,6 +20,7 @@ mod flagless;
 pub(crate) mod fuzzing;
 mod judged;
 mod other_name;
+mod made_dirs;
 mod publish;
 mod record;
 mod rename;
@@ -37,6 +38,7 @@ mod tree;
 pub(crate) use tree::fuzzing as tree_fuzzing;
 
 pub(crate) use context::{Context, Stop, SyncMode};
+pub(crate) use made_dirs::MadeDirs;
 pub(crate) use publish::{Publication, Published};
 pub(crate) use rename::rename_batch;
 pub(crate) use resume::{Leftovers, Resumed};

@@ -64,6 +64,7 @@ impl StagedTree {
         }
         let Self { job, header, journal, bytes, warnings, has_open_links, .. } = tree;
         job.target.note_published(context, job.item.target_name());
+        context.note_arrived(header.stage_root);
         Ok(PublishedTree {
             job,
             header,
@@ -173,6 +174,7 @@ impl PublishedTree {
             // The ended run may not have got to it.
             give_mode_held(&root, source.mode).ok();
         }
+        context.note_arrived(header.stage_root);
         let has_open_links = adopt_links(context, &root, &record);
         Ok(Self { job, header, journal, bytes: 0, warnings: Vec::new(), has_open_links, is_taken_over: true })
     }
