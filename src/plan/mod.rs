@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
-pub(crate) use destination::{Destination, DestinationKind, resolve_destination};
+pub(crate) use destination::{Destination, DestinationKind, MakeDir, resolve_destination};
 
 use crate::error::MoveError;
 use crate::item::{Below, Gathered, Item, Place, Standing, path_from};
@@ -66,6 +66,11 @@ impl Planner {
     /// Where everything goes.
     pub(crate) fn target(&self) -> &Arc<Target> {
         &self.destination.target
+    }
+
+    /// Whether the target is not there, and would have to be made first.
+    pub(crate) fn is_target_missing(&self) -> bool {
+        self.destination.is_missing
     }
 
     /// A directory that was met on the way to the target, and in which ended runs have left something.

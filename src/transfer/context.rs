@@ -180,6 +180,14 @@ impl Context {
         Arc::clone(barriers.entry(dir.id().dev).or_insert_with(|| Arc::new(Barrier::open(dir))))
     }
 
+    /// Makes the names in directories durable in which others were made.
+    pub(crate) fn sync_made(&self, dirs: &[Dir]) -> Result<(), rustix::io::Errno> {
+        if self.sync == SyncMode::Auto {
+            dirs.iter().try_for_each(|dir| self.barrier(dir).sync_dirs([dir]).map(drop))?;
+        }
+        Ok(())
+    }
+
     /// Whether the mount that `dir` is on is known not to know how to rename without replacing.
     pub(crate) fn lacks_noreplace(&self, dir: &Dir) -> bool {
         self.has_flagless.load(Ordering::Relaxed)
