@@ -234,13 +234,7 @@ impl<'a> Coordinator<'a> {
     }
 
     /// Adds an item to the open batch, or goes on with it where an ended run was interrupted.
-    fn add(
-        &mut self,
-        source: Arc<Place>,
-        target: Arc<Target>,
-        item: Item,
-        is_only: bool,
-    ) -> anyhow::Result<()> {
+    fn add(&mut self, source: Arc<Place>, target: Arc<Target>, item: Item, is_only: bool) -> anyhow::Result<()> {
         let mut item = item;
         if target.has_leftovers() {
             let (order, within) = (item.order, item.within);
@@ -270,7 +264,11 @@ impl<'a> Coordinator<'a> {
         }
         if self.may_ask(&target, &item) {
             // Of what is being merged, others may wait for their other names.
-            if item.within.is_some() { self.drain()? } else { self.settle_all(Gathered::SoFar)? }
+            if item.within.is_some() {
+                self.drain()?
+            } else {
+                self.settle_all(Gathered::SoFar)?
+            }
             self.note_question(source, target, item);
             return self.answer_questions();
         }

@@ -54,11 +54,7 @@ pub(super) struct Whither {
 
 impl Whither {
     pub(super) fn of(target: &Target) -> Self {
-        Self {
-            id: target.place.dir.id(),
-            prefix: target.place.prefix().into(),
-            has_arrived: target.has_arrived(),
-        }
+        Self { id: target.place.dir.id(), prefix: target.place.prefix().into(), has_arrived: target.has_arrived() }
     }
 }
 

@@ -147,7 +147,13 @@ fn resolve_existing(path: &[u8], kind: DestinationKind, only: Option<&[u8]>) -> 
                 let leftovers = find_leftovers(&dir, path)?;
                 let prefix = if path.ends_with(b"/") { path.to_vec() } else { [path, b"/"].concat() };
                 let target = Target::new(Place::new(dir, &prefix)).with_leftovers(leftovers);
-                return Ok(Destination { target: Arc::new(target), name: None, beside, made_in: Vec::new(), is_missing: false });
+                return Ok(Destination {
+                    target: Arc::new(target),
+                    name: None,
+                    beside,
+                    made_in: Vec::new(),
+                    is_missing: false,
+                });
             }
             Err(source) if kind == DestinationKind::Directory => {
                 return Err(Box::new(MoveError::TargetDirectory { path: shown(), source }));
@@ -194,7 +200,13 @@ fn rename_to(path: &[u8]) -> std::result::Result<Result<Destination>, Errno> {
         Err(error) => return Ok(Err(error)),
     };
     let target = Target::new(Place::new(dir, parent)).with_leftovers(leftovers);
-    Ok(Ok(Destination { target: Arc::new(target), name: Some(name.into()), beside: None, made_in: Vec::new(), is_missing: false }))
+    Ok(Ok(Destination {
+        target: Arc::new(target),
+        name: Some(name.into()),
+        beside: None,
+        made_in: Vec::new(),
+        is_missing: false,
+    }))
 }
 
 /// What ended runs left in a directory.

@@ -182,7 +182,9 @@ impl Planner {
             let kept = self.keeping.as_ref().map(|keeping| keeping.path(path).unwrap_or_default());
             let (before, _) = split(&path[..above]);
             let (parent, name) = split(kept.as_deref().unwrap_or(&path[before.len()..]));
-            target.open_beneath(if parent.is_empty() { b"." } else { parent }).is_ok_and(|dir| Stat::at(&dir, name).is_ok())
+            target
+                .open_beneath(if parent.is_empty() { b"." } else { parent })
+                .is_ok_and(|dir| Stat::at(&dir, name).is_ok())
         })
     }
 

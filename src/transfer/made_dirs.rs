@@ -47,10 +47,8 @@ impl MadeDirs {
             let create = |source| MoveError::Create { what: "directory", path: dest.path(&path), source };
             let next = match into.open_child(name) {
                 Err(Errno::NOENT) => {
-                    let like = source_dir(below, end).map_err(|source| MoveError::Stat {
-                        path: path_from(below.source[..end].to_vec()),
-                        source,
-                    })?;
+                    let like = source_dir(below, end)
+                        .map_err(|source| MoveError::Stat { path: path_from(below.source[..end].to_vec()), source })?;
                     let dir = make_like(context, into, name, &like).map_err(create)?;
                     self.0.push(Made { path: path.clone().into(), id: dir.id(), like: *like.stat() });
                     dir

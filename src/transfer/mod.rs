@@ -19,8 +19,8 @@ mod flagless;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
 mod judged;
-mod other_name;
 mod made_dirs;
+mod other_name;
 mod publish;
 mod record;
 mod rename;

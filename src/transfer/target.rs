@@ -9,11 +9,13 @@ use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
 use crate::item::{Ask, Gathered, Item, Meeting, Place, Refusal, Standing, Verdict, resolve};
-use crate::sys::{Barrier, Dir, FileId, FileKind, Stat, folds_case, follow, has_local_clock, is_remote, is_writable, run_token};
+use crate::sys::{
+    Barrier, Dir, FileId, FileKind, Stat, folds_case, follow, has_local_clock, is_remote, is_writable, run_token,
+};
 
-use super::resume::{Leftovers, Resumed};
 use super::Context;
 use super::other_name::BackupNames;
+use super::resume::{Leftovers, Resumed};
 use super::spent::Spent;
 use super::stage_dir::StageDir;
 

@@ -313,12 +313,7 @@ impl Coordinator<'_> {
     }
 
     /// Opens a source directory and the one that it is to be merged into.
-    fn open_both(
-        &self,
-        source: &Place,
-        target: &Target,
-        item: &Item,
-    ) -> std::result::Result<(Dir, Dir), NotMerged> {
+    fn open_both(&self, source: &Place, target: &Target, item: &Item) -> std::result::Result<(Dir, Dir), NotMerged> {
         let (from, to) = (|| source.path_of(item), || target.path(item));
         let dir = source.dir.open_child(&item.name).map_err(|error| match error {
             Errno::NOENT => NotMerged::Failed(target.missing(&self.context, source, item, error)),
