@@ -72,6 +72,9 @@ impl<'a> Coordinator<'a> {
         // An item that waits holds its staged file; should it be a batch of its own, also its directory and its record.
         // Where there are many target directories, each batch may be one of few items.
         let each = if context.policy.merge || planner.keeps_paths() { 12 } else { 6 };
+        if context.policy.merge || planner.keeps_paths() {
+            context.expect_others_below(planner.target());
+        }
         let permits = (context.descriptors / each).clamp(1, IN_FLIGHT);
         Self {
             goals: Goals::new(context.descriptors),

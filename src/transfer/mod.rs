@@ -33,6 +33,7 @@ mod stage_dir;
 mod staged;
 mod stamp;
 mod target;
+mod trail;
 mod tree;
 #[cfg(any(fuzzing, test))]
 pub(crate) use tree::fuzzing as tree_fuzzing;
