@@ -61,6 +61,55 @@ pub enum MoveError {
         /// The target.
         path: PathBuf,
     },
+    /// The target's backup would have the source's name.
+    #[error("backing up {} might destroy source;  {} not moved", Quoted(to), Quoted(from))]
+    BackupIsSource {
+        /// The source.
+        from: PathBuf,
+        /// The target.
+        to: PathBuf,
+    },
+    /// The target cannot get its backup name.
+    #[error("cannot backup {}: {}", Quoted(path), Cause(*source))]
+    Backup {
+        /// The target.
+        path: PathBuf,
+        /// What the kernel said.
+        source: Errno,
+    },
+    /// Source and target cannot change places.
+    #[error("cannot exchange {} and {}: {}", Quoted(from), Quoted(to), Cause(*source))]
+    Exchange {
+        /// The source.
+        from: PathBuf,
+        /// The target.
+        to: PathBuf,
+        /// What the kernel said.
+        source: Errno,
+    },
+    /// What stands at the target of a copied directory cannot make way.
+    #[error(
+        "inter-device move failed: {} to {}; unable to remove target: {}",
+        Quoted(from),
+        Quoted(to),
+        Cause(*source)
+    )]
+    InterDevice {
+        /// The source.
+        from: PathBuf,
+        /// The target.
+        to: PathBuf,
+        /// What the kernel said.
+        source: Errno,
+    },
+    /// Source and target have the same content, and may be one file, seen in two ways.
+    #[error("cannot tell whether {} and {} are two files or one; both stay", Quoted(from), Quoted(to))]
+    MaybeOne {
+        /// The source.
+        from: PathBuf,
+        /// The target.
+        to: PathBuf,
+    },
     /// A directory would end up inside itself.
     #[error("cannot move {} to a subdirectory of itself, {}", Quoted(from), Quoted(to))]
     IntoItself {
@@ -294,6 +343,9 @@ impl MoveError {
             Self::Stat { source, .. }
             | Self::Move { source, .. }
             | Self::Overwrite { source, .. }
+            | Self::Backup { source, .. }
+            | Self::Exchange { source, .. }
+            | Self::InterDevice { source, .. }
             | Self::Open { source, .. }
             | Self::Read { source, .. }
             | Self::Write { source, .. }
@@ -319,6 +371,7 @@ impl MoveError {
             Self::Write { .. }
                 | Self::Create { .. }
                 | Self::Overwrite { .. }
+                | Self::Backup { .. }
                 | Self::Preserve { .. }
                 | Self::Move { .. }
         );

@@ -74,7 +74,7 @@ fn run(settings: Settings, signals: &Signals, speak: impl FnOnce(Options, Arc<Co
         }
     };
     let output = reporter.finish(&summary);
-    if output == Finished::Whole && summary.failed == 0 && summary.not_reached == 0 {
+    if output == Finished::Whole && summary.failed == 0 && summary.declined == 0 && summary.not_reached == 0 {
         Ending::Done
     } else {
         Ending::Incomplete
@@ -91,7 +91,7 @@ fn move_all(
     let stop = Stop::new(signals.flag(), signals.second());
     let wants_paths = settings.wants_paths();
     let context = Context::new((settings.policy, settings.way), settings.sync, wants_paths, Arc::clone(counters), stop);
-    let context = Arc::new(context.with_max_errors(settings.max_errors));
+    let context = Arc::new(context.with_max_errors(settings.max_errors).with_debug(settings.debug));
     let destination = resolve_destination(&settings.destination, settings.kind, settings.only.as_deref())?;
     let target = destination.target.place.dir.id();
     let planner = Planner::new(destination, context.open_dirs / 2);

@@ -1,6 +1,7 @@
 //! The coordinating thread: takes candidates, cuts batches, keeps the number of items in flight bounded, and is the
 //! only one that talks to the user.
 
+mod asking;
 mod settling;
 
 use std::collections::VecDeque;
@@ -16,6 +17,8 @@ use crate::plan::{Planned, Planner};
 use crate::report::{Phase, Reporter, Summary};
 use crate::source::{Candidate, Stream};
 use crate::transfer::{Context, Deferred, Leftovers, PublishedTree, Resumed, Target, TreeJob};
+
+use asking::Question;
 
 use super::Pace;
 use super::engine::{Engine, Event};
@@ -48,6 +51,7 @@ pub(crate) struct Coordinator<'a> {
     permits: usize,
     leftovers: Option<Leftovers>,
     groups: Groups,
+    questions: Vec<Question>,
     trees: VecDeque<TreeJob>,
     is_staging_tree: bool,
     /// Trees begun and not settled.
@@ -76,6 +80,7 @@ impl<'a> Coordinator<'a> {
             permits,
             leftovers,
             groups: Groups::default(),
+            questions: Vec::new(),
             trees: VecDeque::new(),
             is_staging_tree: false,
             trees_open: 0,
@@ -189,10 +194,15 @@ impl<'a> Coordinator<'a> {
                 }
             }
         }
+        let target = Arc::clone(self.planner.target());
+        if self.may_ask(&target, &item) {
+            self.settle_all(Gathered::SoFar)?;
+            self.note_question(source, target, item);
+            return self.answer_questions();
+        }
         if self.open.as_ref().is_some_and(|open| !Arc::ptr_eq(&open.source, &source)) {
             self.flush()?;
         }
-        let target = Arc::clone(self.planner.target());
         let same_mount = source.dir.stat().mount == target.place.dir.stat().mount;
         // Even what is on one mount may have to be copied (subvolumes, quota projects), and then holds descriptors.
         let full = if same_mount { RENAME_BATCH } else { BATCH }.min(self.permits);
@@ -261,7 +271,7 @@ impl<'a> Coordinator<'a> {
             self.wait()?;
             self.retire_some()?;
         }
-        Ok(())
+        self.answer_questions()
     }
 
     fn wait(&mut self) -> anyhow::Result<()> {
@@ -290,6 +300,10 @@ impl<'a> Coordinator<'a> {
                     match deferred {
                         Deferred::Tree { source, target, item } => {
                             self.trees.push_back(TreeJob { source, target, item, reuse: None });
+                        }
+                        Deferred::Ask { source, target, item } => {
+                            self.in_flight -= 1;
+                            self.note_question(source, target, item);
                         }
                         Deferred::Linked { source, target, item, file, links } => {
                             self.in_flight -= 1;

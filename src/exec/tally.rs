@@ -1,11 +1,10 @@
 //! How items ended: counted, and said in the right order.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::error::MoveError;
-use crate::item::{Outcome, Warning};
-use crate::report::{Reporter, Summary, copied, renamed};
+use crate::item::{Outcome, Paths, Warning};
+use crate::report::{Reporter, Summary, copied, exchanged, removed, renamed, skipped};
 use crate::transfer::Context;
 
 use super::order::InOrder;
@@ -36,7 +35,7 @@ impl<'a> Tally<'a> {
         &mut self,
         order: Option<u64>,
         outcome: Outcome,
-        paths: Option<(PathBuf, PathBuf)>,
+        paths: Option<Paths>,
         warnings: Vec<Warning>,
     ) {
         let (counters, summary) = (&self.context.counters, &mut self.summary);
@@ -46,14 +45,30 @@ impl<'a> Tally<'a> {
                 counters.moved(1);
                 summary.moved += 1;
                 summary.renamed += 1;
-                lines.out.extend(paths.map(|paths| renamed(&paths.0, &paths.1)));
+                lines.out.extend(paths.map(|Paths { from, to, backup, .. }| renamed(&from, &to, backup.as_deref())));
+            }
+            Outcome::Exchanged => {
+                counters.moved(1);
+                summary.moved += 1;
+                summary.renamed += 1;
+                lines.out.extend(paths.map(|Paths { from, to, .. }| exchanged(&from, &to)));
             }
             Outcome::Copied { bytes } => {
                 counters.moved(1);
                 summary.moved += 1;
                 summary.copied += 1;
                 summary.bytes += bytes;
-                lines.out.extend(paths.into_iter().flat_map(|paths| copied(&paths.0, &paths.1)));
+                if let Some(Paths { from, to, backup, inside }) = paths {
+                    lines.out = inside;
+                    if lines.out.is_empty() {
+                        lines.out.extend([copied(&from, &to, backup.as_deref()), removed(&from)]);
+                    }
+                }
+            }
+            Outcome::Dropped => {
+                counters.moved(1);
+                summary.moved += 1;
+                lines.out.extend(paths.map(|Paths { from, .. }| removed(&from)));
             }
             Outcome::MovedBefore => {
                 counters.moved(1);
@@ -62,6 +77,14 @@ impl<'a> Tally<'a> {
             Outcome::Skipped => {
                 counters.skipped(1);
                 summary.skipped += 1;
+                if self.context.debug {
+                    lines.out.extend(paths.map(|Paths { to, .. }| skipped(&to)));
+                }
+            }
+            Outcome::Declined => {
+                counters.skipped(1);
+                summary.skipped += 1;
+                summary.declined += 1;
             }
             Outcome::Failed(error) if matches!(*error, MoveError::NotReached { .. }) => summary.not_reached += 1,
             Outcome::Failed(error) => {
@@ -84,6 +107,11 @@ impl<'a> Tally<'a> {
     /// Whether nothing has failed or was left out so far.
     pub(super) fn is_flawless(&self) -> bool {
         self.summary.failed == 0 && self.summary.not_reached == 0
+    }
+
+    /// Asks the user: yes or no.
+    pub(super) fn ask(&mut self, question: &str, is_over: impl Fn() -> bool) -> bool {
+        self.reporter.ask(&question, is_over)
     }
 
     /// Says something that is no failure.

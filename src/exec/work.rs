@@ -8,7 +8,7 @@ use crate::item::{Batch, Settled};
 use crate::report::Phase;
 use crate::sys::{Barrier, Durability};
 use crate::transfer::{
-    Context, Deferred, Published, PublishedTree, Staged, StagedTree, SyncMode, Target, TreeJob, rename_batch,
+    Context, Deferred, Publication, Published, PublishedTree, Staged, StagedTree, SyncMode, Target, TreeJob, rename_batch,
     stage_batch, stage_tree,
 };
 
@@ -51,6 +51,7 @@ pub(super) trait Sink {
 pub(super) fn work(context: &Context, batch: Batch<Target>, sink: &dyn Sink) {
     let attempted = rename_batch(context, batch);
     sink.settled(attempted.settled);
+    sink.deferred(attempted.deferred);
     let mut rest = attempted.copies;
     while let Some(batch) = rest {
         let part = stage_batch(context, batch);
@@ -150,8 +151,9 @@ pub(super) fn behind_barrier(
     }
     match (waiting, durable) {
         (Waiting::Staged(staged), Ok(durable)) => {
-            let (published, settled) = staged.publish(context, durable);
+            let Publication { published, settled, deferred } = staged.publish(context, durable);
             sink.settled(settled);
+            sink.deferred(deferred);
             published.map(Waiting::Published)
         }
         (Waiting::Staged(staged), Err(error)) => {

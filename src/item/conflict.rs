@@ -1,6 +1,6 @@
 //! What to do when the kernel says that the target exists. Decisions only: no system call.
 
-use super::policy::{Ask, Conflict, Policy};
+use super::policy::{Ask, BackupKind, Conflict, Policy};
 use crate::sys::Stat;
 
 /// What is to be done.
@@ -72,7 +72,10 @@ pub(crate) fn resolve(policy: &Policy, meeting: &Meeting<'_>) -> Verdict {
     if policy.conflict == Conflict::ReplaceOlder && !source.is_dir() && target.mtime >= source.mtime {
         return Verdict::Skip;
     }
-    if meeting.is_just_created && !gets_new_name {
+    // A simple backup would be the only one of its name: the next one would destroy it.
+    let numbers = policy.conflict == Conflict::KeepBoth
+        || policy.backup.as_ref().is_some_and(|backup| backup.kind == BackupKind::Numbered);
+    if meeting.is_just_created && !numbers {
         return Verdict::Refuse(Refusal::JustCreated);
     }
     let asks = match policy.ask {

@@ -35,6 +35,8 @@ pub(crate) struct Item {
     pub(crate) place: Option<Arc<Place>>,
     /// Where the other names of its file are, if it has any.
     pub(crate) links: Gathered,
+    /// The name that what stood at its target has now.
+    pub(crate) backup: Option<Box<[u8]>>,
     /// The target that the user was asked about, and agreed to have replaced.
     pub(crate) agreed: Option<FileId>,
     /// Its place among the operands, from 0: their messages come in the order in which they were given. None
@@ -84,14 +86,31 @@ pub(crate) struct Batch<T> {
 pub(crate) enum Outcome {
     /// Moved by one rename.
     Renamed,
+    /// It has changed places with its target.
+    Exchanged,
+    /// Its target had the same content, and stays; the source was removed.
+    Dropped,
     /// Copied to another file system and removed from its own. Bytes of content.
     Copied { bytes: u64 },
     /// Left alone because the user wants it so (`-n`).
     Skipped,
+    /// Left alone because the user, who was asked, said no.
+    Declined,
     /// It had gone with a directory that is a source of the same run.
     MovedBefore,
     /// Something went wrong; the source is whole, unless the error says where it is.
     Failed(Box<MoveError>),
+}
+
+/// The paths of an item, as the user would write them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Paths {
+    pub(crate) from: PathBuf,
+    pub(crate) to: PathBuf,
+    /// Where what stood at the target is now.
+    pub(crate) backup: Option<PathBuf>,
+    /// What is to be said of a directory that was copied: of everything in it.
+    pub(crate) inside: Vec<String>,
 }
 
 /// Something that could not be kept, told once in a run for each kind.
@@ -105,8 +124,8 @@ pub(crate) struct Warning {
 #[derive(Debug)]
 pub(crate) struct Settled {
     pub(crate) item: Item,
-    /// The paths as the user would write them; only made where somebody will read them.
-    pub(crate) paths: Option<(PathBuf, PathBuf)>,
+    /// Only made where somebody will read them.
+    pub(crate) paths: Option<Paths>,
     pub(crate) outcome: Outcome,
     /// What could not be kept.
     pub(crate) warnings: Vec<Warning>,

@@ -68,6 +68,11 @@ pub(crate) enum BackupKind {
 }
 
 impl Policy {
+    /// Whether existing targets are all replaced, or all left alone.
+    pub(crate) fn is_plain(&self) -> bool {
+        matches!(self.conflict, Conflict::Overwrite | Conflict::Skip) && self.ask == Ask::Never && self.backup.is_none()
+    }
+
     /// Whether an existing target can be left alone without a look at it.
     pub(crate) fn skips_all(&self) -> bool {
         self.conflict == Conflict::Skip && !self.merge

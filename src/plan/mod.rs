@@ -129,6 +129,7 @@ impl Planner {
             standing,
             place: None,
             links: Gathered::No,
+            backup: None,
             agreed: None,
             order,
         };

@@ -15,6 +15,7 @@ use rustix::io::Errno;
 
 use crate::error::Cause;
 
+mod answers;
 mod counters;
 mod estimate;
 mod lines;
@@ -26,8 +27,12 @@ mod text;
 mod tests;
 
 pub use counters::{Counters, Phase, Snapshot, Staging};
-pub use lines::{copied, renamed};
+pub use lines::{
+    copied, created_directory, exchanged, overwrite_question, removed, removed_directory, renamed, replace_question,
+    skipped,
+};
 
+use answers::Answers;
 use live::Live;
 use sink::{Messages, Output};
 
@@ -80,6 +85,8 @@ pub struct Summary {
     pub copied: u64,
     /// Left at their sources, as the policy wants it.
     pub skipped: u64,
+    /// Those among the skipped about which the user was asked, and said no.
+    pub declined: u64,
     /// Left at their sources, or not wholly moved, because something went wrong.
     pub failed: u64,
     /// The bytes that were copied.
@@ -116,6 +123,7 @@ pub struct Reporter {
     verbosity: Verbosity,
     screen: Arc<Mutex<Screen>>,
     ticker: Option<Ticker>,
+    answers: Option<Answers>,
 }
 
 impl Reporter {
@@ -134,7 +142,7 @@ impl Reporter {
             }
         };
         let output = Output::new(io::stdout(), io::stdout().is_terminal());
-        let mut reporter = Self::with_screen(options, Screen { output, messages, live });
+        let mut reporter = Self::with_screen(options, Screen { output, messages, live, paused: None });
         reporter.start_ticker(counters);
         reporter
     }
@@ -143,12 +151,13 @@ impl Reporter {
     #[cfg(debug_assertions)]
     pub(crate) fn unseen(options: Options, messages: impl io::Write + Send + 'static) -> Self {
         let output = Output::new(io::sink(), false);
-        Self::with_screen(options, Screen { output, messages: Messages::new(messages), live: None })
+        let screen = Screen { output, messages: Messages::new(messages), live: None, paused: None };
+        Self { answers: Some(Answers::none()), ..Self::with_screen(options, screen) }
     }
 
     fn with_screen(options: Options, screen: Screen) -> Self {
         let Options { program, verbosity, progress: _ } = options;
-        Self { program, verbosity, screen: Arc::new(Mutex::new(screen)), ticker: None }
+        Self { program, verbosity, screen: Arc::new(Mutex::new(screen)), ticker: None, answers: None }
     }
 
     fn start_ticker(&mut self, counters: Arc<Counters>) {
@@ -171,6 +180,22 @@ impl Reporter {
         if self.verbosity != Verbosity::Quiet {
             self.tell(format_args!("warning: {message}"));
         }
+    }
+
+    /// Asks a question on standard error, `pmove: QUESTION`, and reads the answer, a line of standard input. Yes or no; no
+    /// if the run is over before there is one.
+    pub fn ask(&mut self, question: &dyn Display, is_over: impl Fn() -> bool) -> bool {
+        let question = format!("{}: {question}", self.program);
+        {
+            let mut screen = lock(&self.screen);
+            screen.flush();
+            // The line would be drawn over the question.
+            screen.pause();
+            screen.messages.write(question.as_bytes());
+        }
+        let is_yes = self.answers.get_or_insert_with(Answers::standard_input).is_yes(is_over);
+        lock(&self.screen).go_on();
+        is_yes
     }
 
     /// One line on standard output (`-v`, `--dry-run`). It is buffered, but never stays behind a message
@@ -243,9 +268,24 @@ struct Screen {
     output: Output,
     messages: Messages,
     live: Option<Live>,
+    /// The live line, while a question stands where it would be.
+    paused: Option<Live>,
 }
 
 impl Screen {
+    fn pause(&mut self) {
+        if let Some(live) = self.live.take() {
+            live.suspend(|| {});
+            self.paused = Some(live);
+        }
+    }
+
+    fn go_on(&mut self) {
+        if let Some(live) = self.paused.take() {
+            self.live = Some(live);
+        }
+    }
+
     /// Writes a message, after the lines that were said before it.
     fn tell(&mut self, line: &str) {
         self.flush();

@@ -59,6 +59,8 @@ pub enum Op {
     Rename,
     /// `renameat2` with `RENAME_NOREPLACE`.
     RenameNoReplace,
+    /// `renameat2` with `RENAME_EXCHANGE`.
+    Exchange,
     /// `unlinkat` of what is no directory.
     Unlink,
     /// `unlinkat` of a directory.

@@ -77,6 +77,16 @@ pub(crate) fn has_local_clock(dir: &Dir) -> bool {
     matches!(durability(dir), Durability::Whole | Durability::Never)
 }
 
+/// Whether two different files, in these directories, may be one that is seen in two ways. In doubt, yes: a layer of an
+/// overlay and the whole, or a server's directory and what it is made from, show one file under different identities.
+pub(crate) fn may_be_one_file(a: &Dir, b: &Dir) -> bool {
+    if a.stat().mount == b.stat().mount {
+        // What a FUSE server shows as two names may be anything.
+        return matches!(magic(a.fd()), Ok(FUSE) | Err(_));
+    }
+    !has_local_clock(a) || !has_local_clock(b)
+}
+
 /// Whether two different names can be one name in `dir`. In doubt, yes.
 pub(crate) fn folds_case(dir: &Dir) -> bool {
     match magic(dir.fd()) {

@@ -46,6 +46,15 @@ pub(crate) fn rename_replacing(from: &Dir, name: &[u8], to: &Dir, new: &[u8]) ->
     retry_stale(|| renaming(Op::Rename, name, new, || rustix::fs::renameat(from.fd(), name, to.fd(), new)))
 }
 
+/// Lets two names change places, in one step.
+///
+/// # Errors
+/// ENOENT if either is missing; EINVAL, ENOSYS or EOPNOTSUPP where the file system cannot do that.
+pub(crate) fn exchange(from: &Dir, name: &[u8], to: &Dir, new: &[u8]) -> Result<(), Errno> {
+    let exchange = || rustix::fs::renameat_with(from.fd(), name, to.fd(), new, RenameFlags::EXCHANGE);
+    retry_stale(|| renaming(Op::Exchange, name, new, exchange))
+}
+
 /// Whether `dir` is the directory `ancestor` or lies below it, as far as `..` tells (bind mounts hide it).
 pub(crate) fn is_below(dir: &Dir, ancestor: super::FileId) -> Result<bool, Errno> {
     if dir.id() == ancestor {

@@ -30,6 +30,21 @@ impl From<StatxTimestamp> for Time {
     }
 }
 
+impl Time {
+    /// Nanoseconds since the epoch.
+    fn nanoseconds(self) -> i128 {
+        i128::from(self.sec) * 1_000_000_000 + i128::from(self.nsec)
+    }
+
+    /// The time as it is kept in steps of `step` nanoseconds.
+    pub(crate) fn truncated(self, step: u32) -> Self {
+        let over = u32::try_from(self.nanoseconds().rem_euclid(i128::from(step))).unwrap_or(0);
+        // Steps of two seconds reach into the seconds.
+        let (sec, nsec) = (i64::from(over / 1_000_000_000), over % 1_000_000_000);
+        Self { sec: self.sec - sec, nsec: self.nsec - nsec }
+    }
+}
+
 /// What `statx` says of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stat {
@@ -73,6 +88,15 @@ impl Stat {
 
     pub(crate) fn is_dir(&self) -> bool {
         self.kind == FileKind::Directory
+    }
+
+    /// In which steps the file system keeps times, as far as this file's own times tell. Nanoseconds.
+    pub(crate) fn resolution(&self) -> u32 {
+        const STEPS: [u32; 6] = [2_000_000_000, 1_000_000_000, 10_000_000, 1_000_000, 1_000, 100];
+        let fits = |step: &u32| {
+            [self.atime, self.mtime, self.ctime].iter().all(|time| time.truncated(*step) == *time)
+        };
+        STEPS.into_iter().find(fits).unwrap_or(1)
     }
 
     /// Whether the file has fewer blocks than its size needs, so that looking for holes is worth it.

@@ -20,9 +20,28 @@ pub(super) fn is_copy(
         return Ok(false);
     }
     match was.kind {
-        FileKind::Regular => has_same_content(from, name, to, new_name),
-        FileKind::Symlink => Ok(read_link(from, name)? == read_link(to, new_name)?),
+        FileKind::Regular | FileKind::Symlink => is_identical(from, name, was, to, new_name, is),
         _ => Ok(was.device == is.device),
+    }
+}
+
+/// Whether two files have the same content, whatever their times, owners and modes are. Only regular files and
+/// symlinks have any.
+///
+/// # Errors
+/// They cannot be compared, which says neither.
+pub(super) fn is_identical(
+    from: &Dir,
+    name: &[u8],
+    was: &Stat,
+    to: &Dir,
+    new_name: &[u8],
+    is: &Stat,
+) -> Result<bool, Errno> {
+    match (was.kind, is.kind) {
+        (FileKind::Regular, FileKind::Regular) if was.size == is.size => has_same_content(from, name, to, new_name),
+        (FileKind::Symlink, FileKind::Symlink) => Ok(read_link(from, name)? == read_link(to, new_name)?),
+        _ => Ok(false),
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::error::MoveError;
-use crate::item::{Item, Outcome, Place, Policy, Settled, Way};
+use crate::item::{Item, Outcome, Paths, Place, Policy, Settled, Way};
 use crate::report::Counters;
 use crate::sys::{Barrier, Dir, Time};
 
@@ -84,6 +84,8 @@ pub(crate) struct Context {
     pub(crate) sync: SyncMode,
     /// Somebody will read the paths of what went well.
     pub(crate) wants_paths: bool,
+    /// And how each file was copied.
+    pub(crate) debug: bool,
     pub(crate) counters: Arc<Counters>,
     pub(crate) stop: Stop,
     /// This run's name, unlike any other's.
@@ -127,6 +129,7 @@ impl Context {
             way,
             sync,
             wants_paths,
+            debug: false,
             counters,
             stop,
             token: crate::sys::run_token(),
@@ -149,6 +152,11 @@ impl Context {
     /// Takes no more work after so many failures.
     pub(crate) fn with_max_errors(self, most: Option<u64>) -> Self {
         Self { max_errors: most, ..self }
+    }
+
+    /// Says how each file is copied.
+    pub(crate) fn with_debug(self, debug: bool) -> Self {
+        Self { debug, ..self }
     }
 
     /// As many workers as were asked for, if there are descriptors for them: each may hold a directory of a tree and its
@@ -220,7 +228,8 @@ impl Context {
         }
         let paths = self.wants_paths.then(|| {
             let from = item.place.as_deref().unwrap_or(source).path_of(&item);
-            (from, target.path(item.target_name()))
+            let backup = item.backup.as_deref().map(|name| target.path(name));
+            Paths { from, to: target.path(item.target_name()), backup, inside: Vec::new() }
         });
         Settled { item, paths, outcome, warnings: Vec::new(), is_tree: false }
     }

@@ -16,6 +16,8 @@ mod content;
 mod context;
 mod dress;
 mod flagless;
+mod judged;
+mod other_name;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
 mod publish;
@@ -35,7 +37,7 @@ mod tree;
 pub(crate) use tree::fuzzing as tree_fuzzing;
 
 pub(crate) use context::{Context, Stop, SyncMode};
-pub(crate) use publish::Published;
+pub(crate) use publish::{Publication, Published};
 pub(crate) use rename::rename_batch;
 pub(crate) use resume::{Leftovers, Resumed};
 pub(crate) use stage::{Deferred, stage_batch};

@@ -6,8 +6,11 @@ use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
 use crate::item::{Gathered, Outcome, Place, Settled, Verdict};
-use crate::sys::{Durable, has_arrived, rename_replacing, unlink};
+use crate::sys::{Dir, Durable, Stat, exchange, has_arrived, may_lack_flag, rename_replacing, unlink};
 
+use super::other_name::{back_up, kept_names, restore};
+use super::rename::PATIENCE;
+use super::stage::Deferred;
 use super::staged::{Stage, Staged, StagedItem, withdraw};
 use super::stamp::Stamp;
 use super::target::Copying;
@@ -26,83 +29,162 @@ impl Staged {
     /// Publishes each item. Takes the proof that what is staged is durable.
     ///
     /// What meets an existing target is settled here if the policy says so. None is left if that was all.
-    pub(crate) fn publish(self, context: &Context, durable: Durable) -> (Option<Published>, Vec<Settled>) {
+    pub(crate) fn publish(self, context: &Context, durable: Durable) -> Publication {
         drop(durable);
-        let Self { source, target, items, record } = self;
-        let mut settled = Vec::new();
-        let mut failed: Vec<Option<Outcome>> = Vec::with_capacity(items.len());
+        let Self { source, target, mut items, record } = self;
+        let mut publication = Publication { published: None, settled: Vec::new(), deferred: Vec::new() };
+        let mut ended: Vec<Result<End>> = Vec::with_capacity(items.len());
         if let Ok(copying) = target.copying(context) {
             for index in 0..items.len() {
-                failed.push(
-                    publish_one(context, &source, &target, copying, &items, index)
-                        .unwrap_or_else(|error| Some(Outcome::Failed(error))),
-                );
+                let end = publish_one(context, &source, &target, copying, &mut items, index);
+                if !matches!(end, Ok(End::Published)) {
+                    withdraw(copying, &items[index].stage);
+                }
+                ended.push(end);
             }
         }
         let mut published = Vec::with_capacity(items.len());
-        for (one, failure) in items.into_iter().zip(failed) {
-            match failure {
-                None => published.push(one),
-                Some(outcome) => settled.push(context.settle(&source, &target.place, one.item, outcome)),
-            }
+        for (one, end) in items.into_iter().zip(ended) {
+            let outcome = match end {
+                Ok(End::Published) => {
+                    published.push(one);
+                    continue;
+                }
+                Ok(End::Ask) => {
+                    let source = one.item.place.clone().unwrap_or_else(|| Arc::clone(&source));
+                    let target = Arc::clone(&target);
+                    publication.deferred.push(Deferred::Ask { source, target, item: one.item });
+                    continue;
+                }
+                Ok(End::Skipped) => Outcome::Skipped,
+                Err(error) => Outcome::Failed(error),
+            };
+            publication.settled.push(context.settle(&source, &target.place, one.item, outcome));
         }
         // The descriptors of unnamed files are closed here: they have names now.
-        let items = published.into_iter().map(|one| StagedItem { stage: Stage::Named(Vec::new(), None), ..one });
-        let published = Published { items: items.collect(), source, target, record: record.map(|(name, _)| name) };
+        let close = |one: StagedItem| match one.stage {
+            Stage::Present(stamp, _) => StagedItem { stage: Stage::Present(stamp, None), ..one },
+            _ => StagedItem { stage: Stage::Named(Vec::new(), None), ..one },
+        };
+        let items = published.into_iter().map(close).collect();
+        let published = Published { items, source, target, record: record.map(|(name, _)| name) };
         if published.items.is_empty() {
             // Before anybody learns that the batch is over: the stage directory is to be empty then.
             published.remove_record(context);
-            return (None, settled);
+        } else {
+            publication.published = Some(published);
         }
-        (Some(published), settled)
+        publication
     }
 }
 
-/// Publishes one item; an outcome if that is its end.
+/// What came of publishing a batch.
+pub(crate) struct Publication {
+    pub(crate) published: Option<Published>,
+    pub(crate) settled: Vec<Settled>,
+    /// What has to be asked about, or compared, first.
+    pub(crate) deferred: Vec<Deferred>,
+}
+
+/// What became of an item.
+enum End {
+    Published,
+    Skipped,
+    Ask,
+}
+
+/// Publishes one item. What is not published is for the caller to withdraw.
 fn publish_one(
     context: &Context,
     source: &Place,
     target: &Target,
     copying: &Copying,
-    items: &[StagedItem],
+    items: &mut [StagedItem],
     index: usize,
-) -> Result<Option<Outcome>> {
-    let one = &items[index];
-    let from = one.item.place.as_deref().unwrap_or(source);
-    if let Err(error) = still_there(one, from) {
-        withdraw(copying, &one.stage);
-        return Err(error);
-    }
-    match Staged::publish_one(context, target, copying, items, index) {
-        Ok(true) => {}
-        Ok(false) => match target.judge(context, from, &one.item, &one.stat).map(|judged| judged.verdict) {
-            Ok(Verdict::Skip) => {
-                withdraw(copying, &one.stage);
-                return Ok(Some(Outcome::Skipped));
-            }
-            Ok(_) => {
-                // The old target is gone for good after this: it is not to go for a mixture.
-                if let Err(error) = still_there(one, from) {
-                    withdraw(copying, &one.stage);
-                    return Err(error);
+) -> Result<End> {
+    let place = items[index].item.place.clone();
+    let from = place.as_deref().unwrap_or(source);
+    still_there(&items[index], from)?;
+    for _ in 0..PATIENCE {
+        match Staged::publish_one(context, target, copying, items, index) {
+            Ok(true) => return Ok(published(context, target, &items[index])),
+            Ok(false) => {}
+            Err(error) => return Err(cannot_publish(target, &items[index], error)),
+        }
+        let one = &mut items[index];
+        let judged = target.judge(context, from, &one.item, &one.stat)?;
+        match (judged.verdict, judged.existing) {
+            (Verdict::Skip, _) => return Ok(End::Skipped),
+            (Verdict::Ask | Verdict::Compare, _) => return Ok(End::Ask),
+            // It was compared with what is not there any more.
+            _ if matches!(one.stage, Stage::Present(..)) => return Ok(End::Ask),
+            (Verdict::KeepBoth, _) => return keep_both(context, target, copying, items, index),
+            (Verdict::BackUp, _) => {
+                if let Some(end) = publish_with_backup(context, from, target, copying, items, index)? {
+                    return Ok(end);
                 }
-                replace(target, copying, items, index)?;
             }
-            Err(error) => {
-                withdraw(copying, &one.stage);
-                return Err(error);
+            (verdict, existing) => {
+                // The old target is gone for good after this: it is not to go for a mixture.
+                still_there(one, from)?;
+                let judged = existing.filter(|_| verdict == Verdict::ReplaceJudged);
+                if replace(target, copying, items, index, judged.as_ref())? {
+                    return Ok(published(context, target, &items[index]));
+                }
             }
-        },
-        Err(error) => {
-            withdraw(copying, &one.stage);
-            return Err(cannot_publish(target, one, error));
         }
     }
-    target.note_published(one.item.target_name());
+    Err(cannot_publish(target, &items[index], Errno::BUSY))
+}
+
+fn published(context: &Context, target: &Target, one: &StagedItem) -> End {
+    target.note_published(context, one.item.target_name());
     if one.item.links == Gathered::SoFar {
         context.links.note_single(one.stat.id, target, one.item.target_name());
     }
-    Ok(None)
+    End::Published
+}
+
+/// Publishes an item under the first name like its target's that is free.
+fn keep_both(
+    context: &Context,
+    target: &Target,
+    copying: &Copying,
+    items: &mut [StagedItem],
+    index: usize,
+) -> Result<End> {
+    let wanted = items[index].item.target_name().to_vec();
+    for new in kept_names(&wanted) {
+        items[index].item.new_name = Some(new.into());
+        match Staged::publish_one(context, target, copying, items, index) {
+            Ok(true) => return Ok(published(context, target, &items[index])),
+            Ok(false) => {}
+            Err(error) => return Err(cannot_publish(target, &items[index], error)),
+        }
+    }
+    Err(cannot_publish(target, &items[index], Errno::EXIST))
+}
+
+/// Gives what stands at the target its backup name, and publishes the item in its place. None if something else has taken
+/// it by then: that has to be judged anew.
+fn publish_with_backup(
+    context: &Context,
+    from: &Place,
+    target: &Target,
+    copying: &Copying,
+    items: &mut [StagedItem],
+    index: usize,
+) -> Result<Option<End>> {
+    let Some(backup) = &context.policy.backup else { return Ok(None) };
+    back_up(context, target, from, &mut items[index].item, backup)?;
+    match Staged::publish_one(context, target, copying, items, index) {
+        Ok(true) => Ok(Some(published(context, target, &items[index]))),
+        Ok(false) if items[index].item.backup.is_none() => Ok(None),
+        failed => {
+            restore(context, target, &mut items[index].item);
+            Err(cannot_publish(target, &items[index], failed.err().unwrap_or(Errno::EXIST)))
+        }
+    }
 }
 
 /// Whether the source is still there, and what was copied. What somebody else has moved meanwhile must not turn up a
@@ -117,18 +199,24 @@ fn still_there(one: &StagedItem, from: &Place) -> Result<()> {
     }
 }
 
-/// Puts a staged file in the place of an existing target, in one step.
-fn replace(target: &Target, copying: &Copying, items: &[StagedItem], index: usize) -> Result<()> {
-    let one = &items[index];
+/// Puts a staged file in the place of an existing target, in one step. If it must be what was `judged`, and is not, false.
+fn replace(
+    target: &Target,
+    copying: &Copying,
+    items: &mut [StagedItem],
+    index: usize,
+    judged: Option<&Stat>,
+) -> Result<bool> {
     let stage_dir = copying.stage_dir.dir();
-    let file = match &one.stage {
+    let file = match &items[index].stage {
         Stage::Unnamed(file) => Some(file),
         Stage::Link(first) => match &items[*first].stage {
             Stage::Unnamed(file) => Some(file),
             _ => None,
         },
-        Stage::Named(..) => None,
+        Stage::Named(..) | Stage::Present(..) => None,
     };
+    let one = &items[index];
     let fresh = copying.stage_dir.fresh_name('s');
     let staged = match (&one.stage, file) {
         (Stage::Named(name, _), _) => name,
@@ -139,18 +227,53 @@ fn replace(target: &Target, copying: &Copying, items: &[StagedItem], index: usiz
         }
         _ => return Err(cannot_publish(target, one, Errno::NOENT)),
     };
-    let replaced = rename_replacing(stage_dir, staged, &target.place.dir, one.item.target_name());
-    let arrived =
-        |id| has_arrived(stage_dir, staged, &target.place.dir, one.item.target_name(), id).then_some(()).ok_or(());
+    let (dir, name) = (&target.place.dir, one.item.target_name());
+    let is_fresh = *staged == fresh;
+    if let Some(judged) = judged {
+        let swapped = swap_staged((stage_dir, staged), (dir, name), judged);
+        if is_fresh || swapped == Ok(true) {
+            // What was displaced; or a second name for what stays staged.
+            unlink(stage_dir, staged).ok();
+        }
+        return swapped.map_err(|error| cannot_publish(target, one, error));
+    }
+    let replaced = rename_replacing(stage_dir, staged, dir, name);
+    let arrived = |id| has_arrived(stage_dir, staged, dir, name, id).then_some(()).ok_or(());
     let replaced = replaced.or_else(|error| one.staged_id.map_or(Err(()), arrived).map_err(|()| error));
     if matches!(one.stage, Stage::Named(_, None) | Stage::Link(_)) && replaced.is_ok() {
         // Had the target become another link of what is staged, rename(2) would have said yes, and done nothing.
         unlink(stage_dir, staged).ok();
     }
-    replaced.map_err(|error| {
+    replaced.map(|()| true).map_err(|error| {
         unlink(stage_dir, staged).ok();
         cannot_publish(target, one, error)
     })
+}
+
+/// Lets a stage and a target change places, and looks at what has come out. Back again, and false, if it is not what was
+/// judged.
+fn swap_staged(
+    (stage_dir, staged): (&Dir, &[u8]),
+    (dir, name): (&Dir, &[u8]),
+    judged: &Stat,
+) -> std::result::Result<bool, Errno> {
+    let is_judged = |dir: &Dir, name: &[u8]| {
+        // The exchange has set its ctime.
+        Stat::at(dir, name)
+            .is_ok_and(|now| now.id == judged.id && now.size == judged.size && now.mtime == judged.mtime)
+    };
+    match exchange(stage_dir, staged, dir, name) {
+        Ok(()) => {}
+        Err(Errno::NOENT) => return Ok(false),
+        Err(error) if may_lack_flag(error) => {
+            return if is_judged(dir, name) { rename_replacing(stage_dir, staged, dir, name).map(|()| true) } else { Ok(false) };
+        }
+        Err(error) => return Err(error),
+    }
+    if is_judged(stage_dir, staged) {
+        return Ok(true);
+    }
+    exchange(stage_dir, staged, dir, name).map(|()| false)
 }
 
 fn cannot_publish(target: &Target, one: &StagedItem, source: Errno) -> Box<MoveError> {

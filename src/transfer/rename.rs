@@ -6,24 +6,38 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
-use crate::item::{Batch, Item, Outcome, Place, Settled, Verdict};
-use crate::sys::{FileKind, NoReplace, Stat, has_arrived, is_below, may_lack_flag, rename_noreplace, rename_replacing};
+use crate::item::{Batch, Item, Outcome, Place, Settled, Verdict, Way};
+use crate::sys::{
+    FileKind, NoReplace, Stat, exchange, has_arrived, is_below, may_lack_flag, rename_noreplace, rename_replacing,
+};
 
-use super::flagless::{Carriage, Carrying};
+use super::flagless::{Carriage, Carrying, rename_for_good};
+use super::judged::{Replaced, replace_judged};
+use super::other_name::{back_up, kept_names, restore};
+use super::stage::Deferred;
 use super::{Context, Target};
+
+/// So often a target is judged that changes under our eyes.
+pub(super) const PATIENCE: usize = 8;
 
 /// What came of trying to rename a batch.
 pub(crate) struct Attempted {
     pub(crate) settled: Vec<Settled>,
-    /// Those that are on another device.
+    /// Those that are on another device, or whose content has to be compared.
     pub(crate) copies: Option<Batch<Target>>,
+    /// Those about which the user is to be asked.
+    pub(crate) deferred: Vec<Deferred>,
 }
 
 enum Attempt {
     Settled(Outcome),
     OtherDevice,
+    /// Its content has to be compared with its target's.
+    Compare,
     /// It cannot be done without replacing, or so it seems.
     Flagless,
+    /// The user is to be asked first.
+    Ask,
 }
 
 /// Renames what can be renamed.
@@ -31,10 +45,13 @@ pub(crate) fn rename_batch(context: &Context, batch: Batch<Target>) -> Attempted
     let Batch { source, target, items } = batch;
     // rename(2): two mounts never rename into each other, whatever they show. The device number would not do:
     // overlays, subvolumes and quota projects give EXDEV, or don't, file by file.
-    if source.dir.stat().mount != target.place.dir.stat().mount {
-        return Attempted { settled: Vec::new(), copies: Some(Batch { source, target, items }) };
+    let may_rename = source.dir.stat().mount == target.place.dir.stat().mount;
+    if !may_rename && context.way == Way::Any {
+        let copies = Some(Batch { source, target, items });
+        return Attempted { settled: Vec::new(), copies, deferred: Vec::new() };
     }
-    let mut renamer = Renamer { context, source, target, settled: Vec::with_capacity(items.len()), copies: Vec::new() };
+    let settled = Vec::with_capacity(items.len());
+    let mut renamer = Renamer { context, source, target, settled, copies: Vec::new(), deferred: Vec::new() };
     let mut items = items.into_iter();
     for item in items.by_ref() {
         renamer.rename(item);
@@ -46,9 +63,9 @@ pub(crate) fn rename_batch(context: &Context, batch: Batch<Target>) -> Attempted
     if !rest.is_empty() {
         renamer.carry(rest);
     }
-    let Renamer { source, target, settled, copies, .. } = renamer;
+    let Renamer { source, target, settled, copies, deferred, .. } = renamer;
     let copies = (!copies.is_empty()).then_some(Batch { source, target, items: copies });
-    Attempted { settled, copies }
+    Attempted { settled, copies, deferred }
 }
 
 /// Renames the items of one batch.
@@ -58,19 +75,23 @@ struct Renamer<'a> {
     target: Arc<Target>,
     settled: Vec<Settled>,
     copies: Vec<Item>,
+    deferred: Vec<Deferred>,
 }
 
 impl Renamer<'_> {
     /// Renames an item, if its mount is not known to need another way.
-    fn rename(&mut self, item: Item) {
+    fn rename(&mut self, mut item: Item) {
         if self.context.lacks_noreplace(&self.target.place.dir) {
             return self.carry(vec![item]);
         }
         let attempt = if self.context.stop.is_set() {
             Err(Box::new(MoveError::NotReached { path: self.source.path_of(&item) }))
         } else {
-            let from = item.place.as_deref().unwrap_or(&self.source);
-            rename_item(self.context, from, &self.target, &item)
+            let from = item.place.clone().unwrap_or_else(|| Arc::clone(&self.source));
+            match self.context.way {
+                Way::Exchange => exchange_item(&from, &self.target, &item),
+                Way::Any | Way::Rename => rename_item(self.context, &from, &self.target, &mut item),
+            }
         };
         match attempt {
             Ok(Attempt::Flagless) => self.carry(vec![item]),
@@ -81,12 +102,13 @@ impl Renamer<'_> {
     /// Moves items where renaming without replacing is not known.
     fn carry(&mut self, items: Vec<Item>) {
         let (context, source, target) = (self.context, Arc::clone(&self.source), Arc::clone(&self.target));
-        Carrying::begin(context, &source, &target, items).go(&source, |item, carried| {
+        Carrying::begin(context, &source, &target, items).go(&source, |mut item, carried| {
             let attempt = carried.and_then(|carried| match carried {
-                Carriage::Done => Ok(done(&target, &item)),
+                Carriage::Done => Ok(done(context, &target, &item)),
                 Carriage::Exists => {
-                    let from = item.place.as_deref().unwrap_or(&source);
-                    rename_over(context, from, &target, &item, &item.name)
+                    let from = item.place.clone().unwrap_or_else(|| Arc::clone(&source));
+                    let name = item.name.clone();
+                    rename_over(context, &from, &target, &mut item, &name)
                 }
                 Carriage::OtherDevice => Ok(Attempt::OtherDevice),
             });
@@ -96,7 +118,19 @@ impl Renamer<'_> {
 
     fn settle(&mut self, item: Item, attempt: Result<Attempt>) {
         let outcome = match attempt {
-            Ok(Attempt::OtherDevice) => return self.copies.push(item),
+            // The stage sees to it that nothing is copied that is only to be compared.
+            Ok(Attempt::Compare) => return self.copies.push(item),
+            Ok(Attempt::OtherDevice) if self.context.way == Way::Any => return self.copies.push(item),
+            Ok(Attempt::OtherDevice) => {
+                let from = item.place.as_deref().unwrap_or(&self.source).path_of(&item);
+                let to = self.target.path(&item);
+                Outcome::Failed(Box::new(MoveError::Move { from, to, source: Errno::XDEV }))
+            }
+            Ok(Attempt::Ask) => {
+                let source = item.place.clone().unwrap_or_else(|| Arc::clone(&self.source));
+                let target = Arc::clone(&self.target);
+                return self.deferred.push(Deferred::Ask { source, target, item });
+            }
             Ok(Attempt::Settled(outcome)) => outcome,
             // The caller has seen to these.
             Ok(Attempt::Flagless) => return,
@@ -106,28 +140,26 @@ impl Renamer<'_> {
     }
 }
 
-fn done(target: &Target, item: &Item) -> Attempt {
-    target.note_published(item.target_name());
+fn done(context: &Context, target: &Target, item: &Item) -> Attempt {
+    target.note_published(context, item.target_name());
     Attempt::Settled(Outcome::Renamed)
 }
 
-fn rename_item(context: &Context, from: &Place, target: &Target, item: &Item) -> Result<Attempt> {
-    let with_slash;
-    let name: &[u8] = if item.only_directory {
+fn rename_item(context: &Context, from: &Arc<Place>, target: &Target, item: &mut Item) -> Result<Attempt> {
+    let mut name = item.name.to_vec();
+    if item.only_directory {
         // The kernel is to refuse what is not a directory.
-        with_slash = [&item.name, &b"/"[..]].concat();
-        &with_slash
-    } else {
-        &item.name
-    };
+        name.push(b'/');
+    }
+    let name = &*name;
     let dir = &target.place.dir;
     // A server may say of a rename that it failed although it was done: only who has looked before can tell then.
     let before = if target.is_remote() { Stat::at(&from.dir, &item.name).ok() } else { None };
     match rename_noreplace(&from.dir, name, dir, item.target_name()) {
-        Ok(NoReplace::Renamed) => Ok(done(target, item)),
+        Ok(NoReplace::Renamed) => Ok(done(context, target, item)),
         Err(Errno::XDEV) => Ok(Attempt::OtherDevice),
         _ if before.is_some_and(|stat| has_arrived(&from.dir, &item.name, dir, item.target_name(), stat.id)) => {
-            Ok(done(target, item))
+            Ok(done(context, target, item))
         }
         Ok(NoReplace::Exists) => rename_over(context, from, target, item, name),
         Err(error) if may_lack_flag(error) => match explain(context, from, target, item, error) {
@@ -139,7 +171,13 @@ fn rename_item(context: &Context, from: &Place, target: &Target, item: &Item) ->
 }
 
 /// The target exists: asks the policy.
-fn rename_over(context: &Context, from: &Place, target: &Target, item: &Item, name: &[u8]) -> Result<Attempt> {
+fn rename_over(
+    context: &Context,
+    from: &Arc<Place>,
+    target: &Target,
+    item: &mut Item,
+    name: &[u8],
+) -> Result<Attempt> {
     let stat = match Stat::at(&from.dir, &item.name) {
         Ok(stat) => stat,
         // The kernel looks for the source first: it was there when the target was in the way.
@@ -150,10 +188,43 @@ fn rename_over(context: &Context, from: &Place, target: &Target, item: &Item, na
     if item.only_directory && !stat.is_dir() {
         return Err(Box::new(not_a_directory(from.path_of(item), target.path(item), &stat)));
     }
-    match target.judge(context, from, item, &stat)?.verdict {
-        Verdict::Skip => return Ok(Attempt::Settled(Outcome::Skipped)),
-        _ => {}
+    for _ in 0..PATIENCE {
+        let judged = target.judge(context, from, item, &stat)?;
+        match (judged.verdict, judged.existing) {
+            (Verdict::Skip, _) => return Ok(Attempt::Settled(Outcome::Skipped)),
+            (Verdict::Ask, _) => return Ok(Attempt::Ask),
+            (Verdict::Compare, _) => return Ok(Attempt::Compare),
+            (Verdict::KeepBoth, _) => return keep_both(context, from, target, item, name, &stat),
+            (Verdict::BackUp, _) => {
+                if let Some(attempt) = rename_with_backup(context, from, target, item, name, &stat)? {
+                    return Ok(attempt);
+                }
+            }
+            (Verdict::ReplaceJudged, Some(existing)) => {
+                match replace_judged(context, from, target, item, &stat, &existing)? {
+                    Replaced::Done => return Ok(done(context, target, item)),
+                    Replaced::OtherDevice => return Ok(Attempt::OtherDevice),
+                    // Judged again.
+                    Replaced::Other => {}
+                }
+            }
+            (Verdict::Replace | Verdict::ReplaceJudged | Verdict::Merge | Verdict::Refuse(_), _) => {
+                return replace(context, from, target, item, name, &stat);
+            }
+        }
     }
+    Err(explain(context, from, target, item, Errno::BUSY))
+}
+
+/// Replaces whatever stands at the target.
+fn replace(
+    context: &Context,
+    from: &Place,
+    target: &Target,
+    item: &Item,
+    name: &[u8],
+    stat: &Stat,
+) -> Result<Attempt> {
     match rename_replacing(&from.dir, name, &target.place.dir, item.target_name()) {
         Ok(()) => {}
         Err(Errno::XDEV) => return Ok(Attempt::OtherDevice),
@@ -166,7 +237,72 @@ fn rename_over(context: &Context, from: &Place, target: &Target, item: &Item, na
         let (from, to) = (from.path_of(item), target.path(item));
         return Err(Box::new(MoveError::SameFile { from, to }));
     }
-    Ok(done(target, item))
+    Ok(done(context, target, item))
+}
+
+/// Gives the source the first name like its target's that is free.
+fn keep_both(
+    context: &Context,
+    from: &Place,
+    target: &Target,
+    item: &mut Item,
+    name: &[u8],
+    stat: &Stat,
+) -> Result<Attempt> {
+    let wanted = item.target_name().to_vec();
+    for new in kept_names(&wanted) {
+        match rename_for_good(context, (&from.dir, name), (&target.place.dir, &new), Some(stat.id)) {
+            Ok(NoReplace::Renamed) => {
+                item.new_name = Some(new.into());
+                return Ok(done(context, target, item));
+            }
+            Ok(NoReplace::Exists) => {}
+            Err(Errno::XDEV) => return Ok(Attempt::OtherDevice),
+            Err(error) => return Err(explain(context, from, target, item, error)),
+        }
+    }
+    Err(explain(context, from, target, item, Errno::EXIST))
+}
+
+/// Gives what stands at the target its backup name, and takes its place. None if something else has taken it by then:
+/// that has to be judged anew.
+fn rename_with_backup(
+    context: &Context,
+    from: &Place,
+    target: &Target,
+    item: &mut Item,
+    name: &[u8],
+    stat: &Stat,
+) -> Result<Option<Attempt>> {
+    let Some(backup) = &context.policy.backup else { return Ok(None) };
+    back_up(context, target, from, item, backup)?;
+    let renamed =
+        rename_for_good(context, (&from.dir, name), (&target.place.dir, item.target_name()), Some(stat.id));
+    match renamed {
+        Ok(NoReplace::Renamed) => return Ok(Some(done(context, target, item))),
+        Ok(NoReplace::Exists) if item.backup.is_none() => return Ok(None),
+        Ok(NoReplace::Exists) | Err(_) => restore(context, target, item),
+    }
+    match renamed {
+        Err(Errno::XDEV) => Ok(Some(Attempt::OtherDevice)),
+        Err(error) => Err(explain(context, from, target, item, error)),
+        Ok(_) => Err(explain(context, from, target, item, Errno::EXIST)),
+    }
+}
+
+/// Lets source and target change places.
+fn exchange_item(from: &Place, target: &Target, item: &Item) -> Result<Attempt> {
+    let stat = Stat::at(&from.dir, &item.name)
+        .map_err(|source| Box::new(MoveError::Stat { path: from.path_of(item), source }))?;
+    let fail = |source| {
+        let (from, to) = (from.path_of(item), target.path(item));
+        Box::new(MoveError::Exchange { from, to, source })
+    };
+    if item.only_directory && !stat.is_dir() {
+        return Err(fail(Errno::NOTDIR));
+    }
+    exchange(&from.dir, &item.name, &target.place.dir, item.target_name()).map_err(fail)?;
+    Ok(Attempt::Settled(Outcome::Exchanged))
 }
 
 /// What was written with a trailing slash is not a directory. mv tells a symlink to one from other files.

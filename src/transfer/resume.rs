@@ -15,7 +15,7 @@ use crate::sys::{
     Dir, FileId, FileKind, Listing, Stat, link, open_regular, rename_replacing, sync_removals, unlink, unlink_dir,
 };
 
-use super::carried;
+use super::{carried, judged};
 use super::compare::is_copy;
 use super::record::{Intent, Record, Way};
 use super::stage_dir::{ended_runs, find_base, is_stage_name, remove_base};
@@ -135,7 +135,11 @@ impl Leftovers {
         let key = (parent.id(), name.to_vec());
         let now = Stat::at(parent, name).ok().map(|stat| stat.id.ino);
         if let Some(intent) = self.intents.get(&key) {
-            return now.is_none_or(|now| now == intent.stamp.ino).then(|| intent.target_name());
+            let is_known = |now| match intent.way {
+                Way::Exchanged { displaced } => now == intent.stamp.ino || now == displaced.ino,
+                Way::Copied | Way::Carried => now == intent.stamp.ino,
+            };
+            return now.is_none_or(is_known).then(|| intent.target_name());
         }
         let tree = self.trees.get(&key)?;
         now.is_none_or(|now| now == tree.source.ino).then_some(&tree.target_name[..])
@@ -155,8 +159,13 @@ impl Leftovers {
         }
         let key = (parent, item.name.to_vec());
         if let Some(intent) = self.intents.remove(&key) {
-            if intent.way == Way::Carried {
-                return match carried::finish(source, target, &intent) {
+            let in_two_steps = match intent.way {
+                Way::Carried => Some(carried::finish(source, target, &intent)),
+                Way::Exchanged { displaced } => Some(judged::finish(source, target, &intent, &displaced)),
+                Way::Copied => None,
+            };
+            if let Some(finished) = in_two_steps {
+                return match finished {
                     Ok(true) => Resumed::Settled(Outcome::Renamed),
                     Ok(false) => Resumed::Afresh(item),
                     Err(error) => {
@@ -282,9 +291,14 @@ impl Leftovers {
 
 /// Whether the source of an intent still waits to be retired. In doubt, yes.
 fn is_unfinished(target: &Target, parent: &[u8], intent: &Intent) -> bool {
-    if intent.way == Way::Carried {
-        let source = Dir::open_named(parent).ok().filter(|dir| dir.id() == intent.parent);
-        return source.is_some_and(|dir| carried::is_between(&dir, &target.place.dir, intent));
+    let source = || Dir::open_named(parent).ok().filter(|dir| dir.id() == intent.parent);
+    let to = &target.place.dir;
+    match intent.way {
+        Way::Carried => return source().is_some_and(|dir| carried::is_between(&dir, to, intent)),
+        Way::Exchanged { displaced } => {
+            return source().is_some_and(|dir| judged::is_between(&dir, to, intent, &displaced));
+        }
+        Way::Copied => {}
     }
     let is_source_there = || {
         let dir = Dir::open_named(parent)?;

@@ -8,7 +8,7 @@ use crate::sys::{Durable, Stat, is_remote, unlink};
 
 use super::Context;
 use super::publish::Published;
-use super::staged::StagedItem;
+use super::staged::{Stage, StagedItem};
 use super::stamp::Stamp;
 
 /// Whether a source stays that is what was copied.
@@ -102,6 +102,7 @@ impl Published {
             Err(source) => return failed(source),
         }
         match unlink(&place.dir, name) {
+            Ok(()) if matches!(one.stage, Stage::Present(..)) => Outcome::Dropped,
             Ok(()) => Outcome::Copied { bytes: one.bytes },
             // It was there a moment ago, and is gone: a server that was asked twice, because its first answer was lost.
             Err(_) if is_remote(&place.dir) && Stat::at(&place.dir, name) == Err(Errno::NOENT) => {

@@ -8,15 +8,17 @@ use std::sync::atomic::Ordering;
 use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
-use crate::item::{Batch, Gathered, Item, Outcome, Place, Settled};
-use crate::sys::{Durability, FileId, FileKind, Stat, close, create_named, create_unnamed, open_regular};
+use crate::item::{Batch, Gathered, Item, Outcome, Place, Settled, Verdict, Way};
+use crate::sys::{Durability, FileId, FileKind, Stat, close, create_named, create_unnamed, may_be_one_file, open_regular};
 
+use super::compare::is_identical;
 use super::content::{ContentError, copy_content};
 use super::dress::{Made, Warnings, creation_mode, dress};
 use super::rename::not_a_directory;
 use super::special::stage_special;
 use super::stage_dir::shows_through;
 use super::staged::{Stage, Staged, StagedItem, withdraw};
+use super::stamp::Stamp;
 use super::target::{Copying, Route};
 use super::{Context, SyncMode, Target};
 
@@ -31,6 +33,8 @@ const WORTH_A_LOOK: u64 = 128 << 10;
 pub(crate) enum Deferred {
     /// A directory: it is staged as a tree.
     Tree { source: Arc<Place>, target: Arc<Target>, item: Item },
+    /// Its target exists, and the user is to be asked.
+    Ask { source: Arc<Place>, target: Arc<Target>, item: Item },
     /// One of several links to a file: they are moved together.
     Linked { source: Arc<Place>, target: Arc<Target>, item: Item, file: FileId, links: u32 },
 }
@@ -49,6 +53,8 @@ enum Done {
     Settled(Outcome),
     Tree,
     Linked(FileId, u32),
+    /// The user is to be asked first.
+    Ask,
 }
 
 impl Done {
@@ -93,6 +99,9 @@ pub(crate) fn stage_batch(context: &Context, batch: Batch<Target>) -> Part {
             Ok(Done::Settled(outcome)) => part.settled.push(context.settle(&source, &target.place, item, outcome)),
             Ok(Done::Tree) => {
                 part.deferred.push(Deferred::Tree { source: from, target: Arc::clone(&target), item });
+            }
+            Ok(Done::Ask) => {
+                part.deferred.push(Deferred::Ask { source: from, target: Arc::clone(&target), item });
             }
             Ok(Done::Linked(file, links)) => {
                 part.deferred.push(Deferred::Linked { source: from, target: Arc::clone(&target), item, file, links });
@@ -181,7 +190,8 @@ impl Stager<'_> {
             Some(stat)
         };
         match looked.map_or(FileKind::Regular, |stat| stat.kind) {
-            FileKind::Directory => Ok(Done::Tree),
+            FileKind::Directory if self.context.way == Way::Any => Ok(Done::Tree),
+            FileKind::Directory => Err(self.not_copied(item)),
             FileKind::Regular => self.regular(item, looked, earlier),
             _ => {
                 let stat = looked.ok_or_else(|| MoveError::UnknownKind { path: path() })?;
@@ -296,17 +306,53 @@ impl Stager<'_> {
         if let Err(source) = self.from.can_remove(stat) {
             return Err(Box::new(MoveError::Remove { path: self.from.path_of(item), source }));
         }
-        if stat.size >= WORTH_A_LOOK
-            && self.context.policy.skips_all()
-            && Stat::at(&self.target.place.dir, item.target_name()).is_ok()
+        if let Some(done) = self.look_ahead(item, stat)? {
+            return Ok(Some(done));
+        }
+        // It came here to be compared only.
+        if self.context.way == Way::Any { Ok(None) } else { Err(self.not_copied(item)) }
+    }
+
+    fn not_copied(&self, item: &Item) -> Box<MoveError> {
+        let (from, to) = (self.from.path_of(item), self.target.path(item));
+        Box::new(MoveError::Move { from, to, source: Errno::XDEV })
+    }
+
+    /// What need not be copied, because of what stands at the target. Publishing asks again.
+    fn look_ahead(&self, item: &Item, stat: &Stat) -> Result<Option<Done>> {
+        let policy = &self.context.policy;
+        // To copy a small file costs less than to look, unless many targets are expected to exist.
+        if policy.is_plain() && stat.size < WORTH_A_LOOK
+            || Stat::at(&self.target.place.dir, item.target_name()).is_err()
         {
-            return Ok(Some(Done::Settled(Outcome::Skipped)));
+            return Ok(None);
         }
-        if stat.size >= WORTH_A_LOOK && !self.context.policy.skips_all() {
-            // Only for its refusals; publishing asks again.
-            self.target.judge(self.context, self.from, item, stat)?;
+        let judged = self.target.judge(self.context, self.from, item, stat)?;
+        match (judged.verdict, judged.existing) {
+            (Verdict::Skip, _) => Ok(Some(Done::Settled(Outcome::Skipped))),
+            (Verdict::Ask, _) => Ok(Some(Done::Ask)),
+            (Verdict::Compare, Some(existing)) => self.compare(item, stat, &existing).map(Some),
+            _ => Ok(None),
         }
-        Ok(None)
+    }
+
+    /// Compares a file with its target, which is to stay if both have the same content.
+    fn compare(&self, item: &Item, stat: &Stat, existing: &Stat) -> Result<Done> {
+        let (from, to) = (self.from.path_of(item), self.target.path(item));
+        let (dir, new_name) = (&self.target.place.dir, item.target_name());
+        if may_be_one_file(&self.from.dir, dir) {
+            return Err(Box::new(MoveError::MaybeOne { from, to }));
+        }
+        let read = |source| MoveError::Read { path: to.clone(), source };
+        let file = (existing.kind == FileKind::Regular).then(|| open_regular(dir, new_name)).transpose().map_err(read)?;
+        if !is_identical(&self.from.dir, &item.name, stat, dir, new_name, existing).map_err(read)? {
+            return Err(Box::new(MoveError::NotReplaced { path: to }));
+        }
+        if let Some(file) = &file {
+            self.sync_each(file, &from, &to)?;
+        }
+        let (stage, item) = (Stage::Present(Stamp::of(existing), file), item.clone());
+        Ok(Done::Staged(Box::new(StagedItem { item, stat: *stat, stage, staged_id: None, bytes: 0, warnings: Vec::new() })))
     }
 
     /// Stages one more name for a file that `earlier[index]` has staged.

@@ -11,6 +11,7 @@ use crate::sys::{FileId, FileKind, NoReplace, Stat, publish_unnamed, unlink};
 
 use super::flagless::rename_for_good;
 use super::record::{Record, Way};
+use super::stamp::Stamp;
 use super::target::Copying;
 use super::{Context, Target};
 
@@ -46,6 +47,9 @@ pub(super) enum Stage {
     Named(Vec<u8>, Option<OwnedFd>),
     /// One more name of the file that an earlier item of the batch has staged.
     Link(usize),
+    /// Nothing: the target has the same content already, and stays. What it was when it was compared, and, where that
+    /// can be synced, the file.
+    Present(Stamp, Option<OwnedFd>),
 }
 
 /// Takes back what was staged. An unnamed file vanishes with its descriptor.
@@ -72,7 +76,12 @@ impl Staged {
         context: &Context,
         copying: &Copying,
     ) -> std::result::Result<Self, Vec<Settled>> {
-        let items = self.items.iter().map(|one| (&one.item, &one.stat));
+        // What is not published needs no finishing: it is compared again.
+        let is_published = |one: &&StagedItem| !matches!(one.stage, Stage::Present(..));
+        let mut items = self.items.iter().filter(is_published).map(|one| (&one.item, &one.stat)).peekable();
+        if items.peek().is_none() {
+            return Ok(self);
+        }
         let record = Record::of(&self.source, Way::Copied, items);
         let name = copying.stage_dir.fresh_name('r');
         match record.write(copying.stage_dir.dir(), &name) {
@@ -107,7 +116,7 @@ impl Staged {
     /// The files that a barrier file by file has to sync.
     pub(crate) fn files(&self) -> impl Iterator<Item = &OwnedFd> {
         let files = self.items.iter().filter_map(|one| match &one.stage {
-            Stage::Unnamed(file) | Stage::Named(_, Some(file)) => Some(file),
+            Stage::Unnamed(file) | Stage::Named(_, Some(file)) | Stage::Present(_, Some(file)) => Some(file),
             _ => None,
         });
         files.chain(self.record_file())
@@ -121,7 +130,7 @@ impl Staged {
     /// Whether each staged file can be synced by its own descriptor.
     pub(crate) fn has_all_files(&self) -> bool {
         self.items.iter().all(|one| match &one.stage {
-            Stage::Unnamed(_) | Stage::Link(_) => true,
+            Stage::Unnamed(_) | Stage::Link(_) | Stage::Present(..) => true,
             Stage::Named(_, file) => file.is_some() || one.stat.kind != FileKind::Regular,
         })
     }
@@ -147,6 +156,8 @@ impl Staged {
                 Stage::Unnamed(file) => publish_unnamed(file, dir, name),
                 _ => Err(Errno::NOENT),
             },
+            // Whatever it is now, it is there; or it is not, and has to be copied after all.
+            Stage::Present(was, _) => return was.check(dir, name),
         };
         match published {
             Ok(()) => Ok(true),

@@ -12,6 +12,7 @@ use crate::item::{Ask, Gathered, Item, Meeting, Place, Refusal, Standing, Verdic
 use crate::sys::{Barrier, Dir, FileId, FileKind, Stat, folds_case, follow, has_local_clock, is_remote, is_writable};
 
 use super::Context;
+use super::other_name::BackupNames;
 use super::spent::Spent;
 use super::stage_dir::StageDir;
 
@@ -25,6 +26,7 @@ pub(crate) struct Target {
     published: Mutex<HashSet<FileId>>,
     copying: OnceLock<std::result::Result<Copying, Errno>>,
     shared: OnceLock<Arc<Dir>>,
+    pub(super) backups: BackupNames,
 }
 
 /// What is to be done about a target that exists.
@@ -84,6 +86,7 @@ impl Target {
             published: Mutex::default(),
             copying: OnceLock::new(),
             shared: OnceLock::new(),
+            backups: BackupNames::default(),
         }
     }
 
@@ -156,7 +159,10 @@ impl Target {
     }
 
     /// Takes note of what was published, where that is needed to tell it from what was there before.
-    pub(crate) fn note_published(&self, name: &[u8]) {
+    pub(crate) fn note_published(&self, context: &Context, name: &[u8]) {
+        if let Some(backup) = &context.policy.backup {
+            self.backups.note_given(backup, name);
+        }
         if self.folds_case.get() == Some(&true)
             && let Ok(stat) = Stat::at(&self.place.dir, name)
         {
@@ -223,14 +229,15 @@ impl Target {
             Err(Errno::NOENT) => return Ok(Judgement { verdict: Verdict::Replace, existing: None }),
             Err(source) => return Err(Box::new(MoveError::Stat { path: self.path(item), source })),
         };
+        // Across devices a time may have lost its fractions on the way: then it is not older for that.
+        let across = Stat { mtime: source.mtime.truncated(existing.resolution()), ..*source };
         let meeting = Meeting {
-            source,
+            source: if source.id.dev == existing.id.dev { source } else { &across },
             target: &existing,
             is_same_name: self.place.dir.id() == from.dir.id() && *item.name == *item.target_name(),
             is_referent: self.is_referent(from, item, source, &existing),
             is_just_created: self.is_just_created(context, item, &existing),
-            is_writable: context.policy.ask != Ask::IfUnwritable
-                || is_writable(&self.place.dir, item.target_name(), &existing),
+            is_writable: context.policy.ask == Ask::Never || is_writable(&self.place.dir, item.target_name(), &existing),
             is_agreed: item.agreed == Some(existing.id),
         };
         let verdict = resolve(&context.policy, &meeting);

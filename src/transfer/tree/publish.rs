@@ -60,7 +60,7 @@ impl StagedTree {
             give_mode_held(&self.root, self.source.mode).ok();
         }
         let Self { job, header, journal, bytes, warnings, has_open_links, .. } = self;
-        job.target.note_published(job.item.target_name());
+        job.target.note_published(context, job.item.target_name());
         Ok(PublishedTree {
             job,
             header,

@@ -1,0 +1,203 @@
+//! Other names: for what stands at a target (backups), and for a source whose target is to stay (`keep-both`).
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, PoisonError};
+
+use rustix::io::Errno;
+
+use crate::error::{MoveError, Result};
+use crate::item::{Backup, BackupKind, Item, Place};
+use crate::sys::{Listing, NoReplace, Stat, rename_replacing};
+
+use super::flagless::rename_for_good;
+use super::{Context, Target};
+
+/// The longest name that a file can have. Bytes.
+const LONGEST: usize = 255;
+
+/// What is known of the names of backups in one target directory.
+#[derive(Debug, Default)]
+pub(super) struct BackupNames {
+    /// The highest number of each name's backups, once the directory was listed.
+    numbers: Mutex<Option<HashMap<Box<[u8]>, u64>>>,
+    /// Names that this run has given and that could be the backup of another: they must not be replaced by one.
+    given: Mutex<HashSet<Box<[u8]>>>,
+}
+
+impl BackupNames {
+    /// Takes note of a name that this run has given.
+    pub(super) fn note_given(&self, backup: &Backup, name: &[u8]) {
+        if backup.kind != BackupKind::Numbered && name.ends_with(&backup.suffix) {
+            self.given.lock().unwrap_or_else(PoisonError::into_inner).insert(name.into());
+        }
+    }
+
+    fn is_given(&self, name: &[u8]) -> bool {
+        self.given.lock().unwrap_or_else(PoisonError::into_inner).contains(name)
+    }
+
+    /// The highest number of the backups of `name`; 0 if there is none.
+    fn highest(&self, place: &Place, name: &[u8]) -> std::result::Result<u64, Errno> {
+        let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = match &mut *numbers {
+            Some(known) => known,
+            // Once for the run: the kernel says so should somebody else have taken a number since.
+            unknown => unknown.insert(list_numbers(place)?),
+        };
+        Ok(known.get(name).copied().unwrap_or(0))
+    }
+
+    fn note_number(&self, name: &[u8], number: u64) {
+        if let Some(known) = &mut *self.numbers.lock().unwrap_or_else(PoisonError::into_inner) {
+            known.insert(name.into(), number);
+        }
+    }
+}
+
+fn list_numbers(place: &Place) -> std::result::Result<HashMap<Box<[u8]>, u64>, Errno> {
+    let mut numbers: HashMap<Box<[u8]>, u64> = HashMap::new();
+    for entry in Listing::all(&place.dir)? {
+        if let Some((name, number)) = numbered_backup(&entry.name) {
+            let highest = numbers.entry(name.into()).or_default();
+            *highest = number.max(*highest);
+        }
+    }
+    Ok(numbers)
+}
+
+/// `f.~12~`: what it is a backup of, and its number.
+fn numbered_backup(name: &[u8]) -> Option<(&[u8], u64)> {
+    let rest = name.strip_suffix(b"~")?;
+    let at = rest.iter().rposition(|&byte| byte == b'~')?;
+    let (base, digits) = (rest[..at].strip_suffix(b".")?, &rest[at + 1..]);
+    let is_number = digits.first().is_some_and(|first| (b'1'..=b'9').contains(first));
+    let number = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    (is_number && !base.is_empty()).then_some((base, number))
+}
+
+/// Gives what stands at an item's target its backup name. False if nothing stands there any more.
+pub(super) fn back_up(
+    context: &Context,
+    target: &Target,
+    from: &Place,
+    item: &mut Item,
+    backup: &Backup,
+) -> Result<bool> {
+    let name: Box<[u8]> = item.target_name().into();
+    let failed = |source| Box::new(MoveError::Backup { path: target.path(item), source });
+    let numbered = match backup.kind {
+        BackupKind::Simple => None,
+        BackupKind::Numbered => Some(target.backups.highest(&target.place, &name).map_err(failed)?),
+        BackupKind::Existing => {
+            Some(target.backups.highest(&target.place, &name).map_err(failed)?).filter(|&highest| highest > 0)
+        }
+    };
+    let given = match numbered {
+        Some(highest) => rename_to_number(context, target, &name, highest),
+        None => {
+            let new = [&*name, &*backup.suffix].concat();
+            let dir = &target.place.dir;
+            // A symlink has no other name to lose, but this way nothing is lost at all.
+            let source = Stat::at(&from.dir, &item.name).map(|stat| stat.id);
+            if Stat::at(dir, &new).is_ok_and(|there| source == Ok(there.id)) {
+                let (from, to) = (from.path_of(item), target.path(item));
+                return Err(Box::new(MoveError::BackupIsSource { from, to }));
+            }
+            // What another source of this run has become is not a backup to be replaced.
+            if target.backups.is_given(&new) { Err(Errno::EXIST) } else { rename_replacing(dir, &name, dir, &new).map(|()| new) }
+        }
+    };
+    match given {
+        Ok(new) => {
+            item.backup = Some(new.into());
+            Ok(true)
+        }
+        Err(Errno::NOENT) => Ok(false),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn rename_to_number(
+    context: &Context,
+    target: &Target,
+    name: &[u8],
+    highest: u64,
+) -> std::result::Result<Vec<u8>, Errno> {
+    let dir = &target.place.dir;
+    for number in highest + 1.. {
+        let new = [name, format!(".~{number}~").as_bytes()].concat();
+        if rename_for_good(context, (dir, name), (dir, &new), None)? == NoReplace::Renamed {
+            target.backups.note_number(name, number);
+            return Ok(new);
+        }
+    }
+    Err(Errno::EXIST)
+}
+
+/// Takes a backup back, because its source could not move.
+pub(super) fn restore(context: &Context, target: &Target, item: &mut Item) {
+    if let Some(backup) = item.backup.take() {
+        let dir = &target.place.dir;
+        // Should somebody have taken the name meanwhile, the old file stays under the other.
+        rename_for_good(context, (dir, &backup), (dir, item.target_name()), None).ok();
+    }
+}
+
+/// The `number`-th other name for `name`: `photo (1).jpg`. Numbers begin at 1.
+pub(super) fn kept_name(name: &[u8], number: u64) -> Vec<u8> {
+    // The dot of a hidden file begins no extension.
+    let dot = name.iter().rposition(|&byte| byte == b'.').filter(|&at| at > 0);
+    let (stem, extension) = name.split_at(dot.unwrap_or(name.len()));
+    let number = format!(" ({number})");
+    let room = LONGEST.saturating_sub(number.len() + extension.len());
+    let stem = if stem.len() <= room {
+        stem
+    } else {
+        // Not in the middle of a character.
+        let end = (0..=room).rev().find(|&at| stem[at] & 0xC0 != 0x80).unwrap_or(0);
+        &stem[..end]
+    };
+    [stem, number.as_bytes(), extension].concat()
+}
+
+/// All other names for `name`, in the order in which they are tried.
+pub(super) fn kept_names(name: &[u8]) -> impl Iterator<Item = Vec<u8>> + use<'_> {
+    (1..).map(move |number| kept_name(name, number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_name_keeps_the_extension() {
+        for (name, other) in [
+            ("a.txt", "a (2).txt"),
+            ("a", "a (2)"),
+            (".bashrc", ".bashrc (2)"),
+            ("a.tar.gz", "a.tar (2).gz"),
+            ("a.", "a (2)."),
+            (".a.b", ".a (2).b"),
+        ] {
+            assert_eq!(kept_name(name.as_bytes(), 2), other.as_bytes(), "{name}");
+        }
+    }
+
+    #[test]
+    fn h27_another_name_is_never_too_long() {
+        let long = "ä".repeat(125) + ".jpg";
+        for number in [1, 10, 12_345] {
+            let other = String::from_utf8(kept_name(long.as_bytes(), number)).unwrap();
+            assert!(other.len() <= LONGEST && other.ends_with(&format!("ä ({number}).jpg")), "{other}");
+        }
+    }
+
+    #[test]
+    fn h22_numbered_backups_are_told_from_other_names() {
+        assert_eq!(numbered_backup(b"f.~12~"), Some((&b"f"[..], 12)));
+        assert_eq!(numbered_backup(b"f.~1~.~2~"), Some((&b"f.~1~"[..], 2)));
+        for other in ["f~", "f.~~", "f.~x~", "f.~01~", "f.~-1~", ".~1~", "f~1~", "f.~99999999999999999999999~"] {
+            assert_eq!(numbered_backup(other.as_bytes()), None, "{other}");
+        }
+    }
+}
