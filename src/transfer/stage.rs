@@ -8,13 +8,13 @@ use std::sync::atomic::Ordering;
 use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
-use crate::item::{Batch, Gathered, Item, Outcome, Place, Settled, Verdict, Way};
+use crate::item::{Batch, Gathered, How, Item, Outcome, Place, Settled, Verdict, Way};
 use crate::sys::{
     Durability, FileId, FileKind, Stat, close, create_named, create_unnamed, may_be_one_file, open_regular,
 };
 
 use super::compare::is_identical;
-use super::content::{ContentError, copy_content};
+use super::content::{ContentError, Copied, copy_content};
 use super::dress::{Made, Warnings, creation_mode, dress};
 use super::rename::not_a_directory;
 use super::special::stage_special;
@@ -63,7 +63,15 @@ impl Done {
     /// One more name of a file that is staged already: nothing was copied for it.
     fn link(item: &Item, stat: &Stat, stage: Stage, staged_id: Option<FileId>) -> Self {
         let (item, warnings) = (item.clone(), Vec::new());
-        Self::Staged(Box::new(StagedItem { item, stat: *stat, stage, staged_id, bytes: 0, warnings }))
+        Self::Staged(Box::new(StagedItem {
+            item,
+            stat: *stat,
+            stage,
+            staged_id,
+            bytes: 0,
+            how: How::default(),
+            warnings,
+        }))
     }
 }
 
@@ -231,10 +239,10 @@ impl Stager<'_> {
             self.sync_each(&to, &path, &target_path)?;
             Ok(bytes)
         });
-        let finished = filled.and_then(|bytes| {
+        let finished = filled.and_then(|Copied { bytes, how }| {
             let (stage, staged_id) = self.close(to, name.clone(), &target_path)?;
             let (item, warnings) = (item.clone(), warnings.0);
-            Ok(Done::Staged(Box::new(StagedItem { item, stat, stage, staged_id, bytes, warnings })))
+            Ok(Done::Staged(Box::new(StagedItem { item, stat, stage, staged_id, bytes, how, warnings })))
         });
         if let (Err(_), Some(name)) = (&finished, name) {
             withdraw(self.copying, &Stage::Named(name, None));
@@ -361,6 +369,7 @@ impl Stager<'_> {
             stage,
             staged_id: None,
             bytes: 0,
+            how: How::default(),
             warnings: Vec::new(),
         })))
     }
@@ -408,7 +417,7 @@ impl Stager<'_> {
         stat: &Stat,
         path: &std::path::Path,
         target_path: &std::path::Path,
-    ) -> Result<u64> {
+    ) -> Result<Copied> {
         copy_content(self.context, self.route, from, to, stat)
             .map_err(|error| Box::new(content_error(error, path, target_path)))
     }
@@ -428,7 +437,15 @@ impl Stager<'_> {
                 let staged_id = staged.map(|stat| stat.id);
                 let stage = Stage::Named(name, None);
                 let (item, warnings) = (item.clone(), warnings.0);
-                Ok(Done::Staged(Box::new(StagedItem { item, stat, stage, staged_id, bytes: 0, warnings })))
+                Ok(Done::Staged(Box::new(StagedItem {
+                    item,
+                    stat,
+                    stage,
+                    staged_id,
+                    bytes: 0,
+                    how: How::default(),
+                    warnings,
+                })))
             }
             Err(error) => {
                 withdraw(self.copying, &Stage::Named(name, None));

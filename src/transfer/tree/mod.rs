@@ -20,6 +20,7 @@ mod nodes;
 mod publish;
 mod retire;
 mod stage;
+mod told;
 
 use std::sync::Arc;
 

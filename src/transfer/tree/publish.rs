@@ -17,6 +17,7 @@ use super::finish::lends_mode;
 use super::journal::{Frame, Header, Journal, TreeRecord};
 use super::nodes::{Node, Nodes};
 use super::stage::StagedTree;
+use super::told::Told;
 
 /// A tree whose target is there, but whose name may not be durable.
 #[derive(Debug)]
@@ -27,6 +28,7 @@ pub(crate) struct PublishedTree {
     pub(super) journal: Vec<u8>,
     pub(super) bytes: u64,
     pub(super) warnings: Vec<Warning>,
+    pub(super) told: Told,
     pub(super) has_open_links: bool,
     /// Published by an ended run, which may have retired the source, too.
     pub(super) is_taken_over: bool,
@@ -62,7 +64,7 @@ impl StagedTree {
             // Should this fail, its owner can do a little more with it than before.
             give_mode_held(&tree.root, tree.source.mode).ok();
         }
-        let Self { job, header, journal, bytes, warnings, has_open_links, .. } = tree;
+        let Self { job, header, journal, bytes, warnings, told, has_open_links, .. } = tree;
         job.target.note_published(context, job.item.target_name());
         Ok(PublishedTree {
             job,
@@ -70,6 +72,7 @@ impl StagedTree {
             journal: Journal::close(journal),
             bytes,
             warnings,
+            told,
             has_open_links,
             is_taken_over: false,
         })
@@ -174,7 +177,16 @@ impl PublishedTree {
             give_mode_held(&root, source.mode).ok();
         }
         let has_open_links = adopt_links(context, &root, &record);
-        Ok(Self { job, header, journal, bytes: 0, warnings: Vec::new(), has_open_links, is_taken_over: true })
+        Ok(Self {
+            job,
+            header,
+            journal,
+            bytes: 0,
+            warnings: Vec::new(),
+            told: Told::default(),
+            has_open_links,
+            is_taken_over: true,
+        })
     }
 
     /// Keeps the source, because the target's name could not be made durable.

@@ -21,6 +21,7 @@ use crate::transfer::{Context, SyncMode, Target};
 use super::copy::Walk;
 use super::journal::{Frame, Header, Journal, Known};
 use super::nodes::{Node, Nodes, ROOT};
+use super::told::{self, Told};
 use super::{TreeJob, clear_tree, finish};
 
 /// A stage of this size or more is kept when its move is interrupted: copying it again would cost more than the
@@ -49,6 +50,8 @@ pub(super) struct Tree<'a> {
     pub(super) reused: AtomicU64,
     pub(super) failure: OnceLock<Box<MoveError>>,
     pub(super) warnings: Mutex<Warnings>,
+    /// What `-v` will tell.
+    pub(super) told: Told,
     /// Names of files of which another name is staged elsewhere.
     pub(super) late: Mutex<Vec<Late>>,
     /// Files with several links that were staged, by how many.
@@ -69,6 +72,7 @@ pub(crate) struct StagedTree {
     /// Bytes that an ended run had staged.
     reused: u64,
     pub(super) warnings: Vec<Warning>,
+    pub(super) told: Told,
     /// Some of its files have names outside that have not been met.
     pub(super) has_open_links: bool,
 }
@@ -115,7 +119,7 @@ pub(crate) fn stage_tree(context: &Context, job: TreeJob) -> std::result::Result
     };
     let result = fill(&tree, &stat);
     context.links.forget_complete(&tree.linked.lock().unwrap_or_else(PoisonError::into_inner));
-    let Tree { stage, journal, bytes, reused, warnings, linked, .. } = tree;
+    let Tree { stage, journal, bytes, reused, warnings, told, linked, .. } = tree;
     drop(guard);
     let bytes = bytes.into_inner();
     let linked = linked.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -129,6 +133,7 @@ pub(crate) fn stage_tree(context: &Context, job: TreeJob) -> std::result::Result
         bytes,
         reused: reused.into_inner(),
         warnings: warnings.into_inner().unwrap_or_else(PoisonError::into_inner).0,
+        told,
     };
     // A directory that somebody else is removing falls to pieces while it is read.
     match result.map_err(|error| staged.job.blame(&stat, error)) {
@@ -241,6 +246,7 @@ fn prepare<'a>(context: &'a Context, target: &'a Target, job: &'a TreeJob, stat:
         reused: AtomicU64::new(0),
         failure: OnceLock::new(),
         warnings: Mutex::default(),
+        told: Told::default(),
         late: Mutex::default(),
         linked: Mutex::default(),
         open_dirs: AtomicUsize::new(0),
@@ -321,13 +327,26 @@ impl Tree<'_> {
         }
     }
 
-    /// The path of a name in the source, and of the same name in the target, for messages.
-    pub(super) fn paths(&self, dir: u32, name: &[u8]) -> (std::path::PathBuf, std::path::PathBuf) {
+    /// Takes note of what became of a name, if anybody wants to know.
+    pub(super) fn tell(&self, dir: u32, name: &[u8], entry: told::Entry) {
+        if self.context.wants_paths {
+            self.told.note(self.below(dir, name), entry);
+        }
+    }
+
+    /// The path of a name below the tree's root.
+    fn below(&self, dir: u32, name: &[u8]) -> Vec<u8> {
         let mut below = self.nodes.path(dir);
         if !below.is_empty() && !name.is_empty() {
             below.push(b'/');
         }
         below.extend_from_slice(name);
+        below
+    }
+
+    /// The path of a name in the source, and of the same name in the target, for messages.
+    pub(super) fn paths(&self, dir: u32, name: &[u8]) -> (std::path::PathBuf, std::path::PathBuf) {
+        let below = self.below(dir, name);
         let join = |root: &[u8]| {
             let slash: &[u8] = if below.is_empty() { b"" } else { b"/" };
             [root, slash, &below].concat()
