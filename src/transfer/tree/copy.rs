@@ -205,7 +205,11 @@ impl<'a> Walk<'a> {
             }
             match self.file(id, pair, &entry, known.and_then(|known| known.get(&*entry.name))) {
                 Ok(Some((stat, how))) => {
-                    self.tree.tell(id, &entry.name, told::Entry::Copied((entry.kind == FileKind::Regular).then_some(how)));
+                    self.tree.tell(
+                        id,
+                        &entry.name,
+                        told::Entry::Copied((entry.kind == FileKind::Regular).then_some(how)),
+                    );
                     bytes += stat.size;
                     staged.push(StagedFile { name: entry.name.into_vec(), stamp: Stamp::of(&stat) });
                     self.tree.context.counters.moved(1);
