@@ -179,3 +179,41 @@ fn p1_p5_p6_h22_any_call_may_fail_under_every_policy() {
             .collect()
     });
 }
+
+/// Whatever appears at the target after the judgement: it is what was judged that goes, or nothing.
+#[test]
+fn h94_what_takes_the_targets_place_meanwhile_is_not_replaced_unjudged() {
+    for make in [in_memory, across, back] {
+        let sides = make();
+        let prepare = || {
+            empty(&sides.from);
+            empty(&sides.to);
+            Tree::new().file("f", "newer").mtime(20, 0).build(&sides.from);
+            Tree::new().file("f", "old").mtime(10, 0).file("fresh", "newest").mtime(30, 0).build(&sides.to);
+        };
+        let update = |plan: Plan| {
+            let args = ["pmove", "-j", "1", "-u"].map(OsString::from).into_iter();
+            run(args.chain([sides.from.join("f").into_os_string(), sides.to.as_os_str().to_owned()]).collect(), plan)
+        };
+        prepare();
+        for nth in 1..=update(Plan::new()).calls.len() {
+            prepare();
+            let (fresh, target) = (sides.to.join("fresh"), sides.to.join("f"));
+            let was_old = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+            let seen = std::sync::Arc::clone(&was_old);
+            let act = move || {
+                let is_old = std::fs::read(&target).is_ok_and(|content| content == b"old");
+                seen.store(is_old, std::sync::atomic::Ordering::Relaxed);
+                std::fs::rename(fresh, target).unwrap();
+            };
+            let ran = update(Plan::new().at(When::Call(nth), Fault::Run(Box::new(act))));
+            // What came is the newest, and so it stays, whenever it came: before the exchange it is judged anew, behind
+            // it, it has replaced our work.
+            assert_eq!(std::fs::read(sides.to.join("f")).unwrap(), b"newest", "at {nth}: {ran:?}");
+            if was_old.load(std::sync::atomic::Ordering::Relaxed) {
+                assert_eq!(std::fs::read(sides.from.join("f")).unwrap(), b"newer", "at {nth}: {ran:?}");
+            }
+            assert_eq!(litter(&sides.to), Vec::<std::path::PathBuf>::new());
+        }
+    }
+}
