@@ -297,27 +297,13 @@ impl<'a> Coordinator<'a> {
             }
             Event::Deferred(deferred) => {
                 for deferred in deferred {
-                    match deferred {
-                        Deferred::Tree { source, target, item } => {
-                            self.trees.push_back(TreeJob { source, target, item, reuse: None });
-                        }
-                        Deferred::Ask { source, target, item } => {
-                            self.in_flight -= 1;
-                            self.note_question(source, target, item);
-                        }
-                        Deferred::Linked { source, target, item, file, links } => {
-                            self.in_flight -= 1;
-                            match self.groups.add(file, links, &source, target, item) {
-                                Added::Collected => {}
-                                // Its members had permits until now, or just a moment ago.
-                                Added::Complete(collected) => self.begin_group(collected)?,
-                                // It will have gone with the first.
-                                Added::Repeated(item, error) => self.tally.refuse(item.order, error),
-                            }
-                        }
-                    }
+                    self.put_off(deferred)?;
                 }
                 self.begin_tree()?;
+            }
+            Event::NotATree(deferred) => {
+                self.trees_open -= 1;
+                self.put_off(*deferred)?;
             }
             Event::TreeStaged => {
                 self.is_staging_tree = false;
@@ -336,6 +322,30 @@ impl<'a> Coordinator<'a> {
                 "internal error while moving {}: please report it; the same command finishes the job",
                 Quoted(&path)
             ),
+        }
+        Ok(())
+    }
+
+    /// Takes in what no worker could settle.
+    fn put_off(&mut self, deferred: Deferred) -> anyhow::Result<()> {
+        match deferred {
+            Deferred::Tree { source, target, item } => {
+                self.trees.push_back(TreeJob { source, target, item, reuse: None });
+            }
+            Deferred::Ask { source, target, item } => {
+                self.in_flight -= 1;
+                self.note_question(source, target, item);
+            }
+            Deferred::Linked { source, target, item, file, links } => {
+                self.in_flight -= 1;
+                match self.groups.add(file, links, &source, target, item) {
+                    Added::Collected => {}
+                    // Its members had permits until now, or just a moment ago.
+                    Added::Complete(collected) => self.begin_group(collected)?,
+                    // It will have gone with the first.
+                    Added::Repeated(item, error) => self.tally.refuse(item.order, error),
+                }
+            }
         }
         Ok(())
     }

@@ -20,6 +20,8 @@ use super::work::{Sink, Waiting, barrier_of, behind_barrier, go_on, work, work_o
 pub(super) enum Event {
     Settled(Vec<Settled>),
     Deferred(Vec<Deferred>),
+    /// A tree that has to wait for something else.
+    NotATree(Box<Deferred>),
     Held(Box<PublishedTree>),
     /// A tree is staged (or has ended): the next one may be begun.
     TreeStaged,
@@ -138,6 +140,10 @@ impl Sink for Arc<Shared> {
         if !deferred.is_empty() {
             self.tell(Event::Deferred(deferred));
         }
+    }
+
+    fn not_a_tree(&self, deferred: Deferred) {
+        self.tell(Event::NotATree(Box::new(deferred)));
     }
 
     fn held(&self, tree: Box<PublishedTree>) {

@@ -8,8 +8,8 @@ use crate::item::{Batch, Settled};
 use crate::report::Phase;
 use crate::sys::{Barrier, Durability};
 use crate::transfer::{
-    Context, Deferred, Publication, Published, PublishedTree, Staged, StagedTree, SyncMode, Target, TreeJob, rename_batch,
-    stage_batch, stage_tree,
+    Context, Deferred, NotStaged, Publication, Published, PublishedTree, Staged, StagedTree, SyncMode, Target, TreeJob,
+    rename_batch, stage_batch, stage_tree,
 };
 
 use super::engine::Event;
@@ -41,6 +41,8 @@ impl Waiting {
 pub(super) trait Sink {
     fn settled(&self, settled: Vec<Settled>);
     fn deferred(&self, deferred: Vec<Deferred>);
+    /// A tree that has to wait for something else.
+    fn not_a_tree(&self, deferred: Deferred);
     /// Published, but to be retired when the run's other trees are published.
     fn held(&self, tree: Box<PublishedTree>);
     /// To be brought to the file system's barrier. Given back where there is nobody to wait for it.
@@ -68,7 +70,8 @@ pub(super) fn work(context: &Context, batch: Batch<Target>, sink: &dyn Sink) {
 pub(super) fn work_on_tree(context: &Context, job: TreeJob, sink: &dyn Sink) {
     match stage_tree(context, job) {
         Ok(tree) => go_on(context, Waiting::StagedTree(tree), sink),
-        Err(settled) => sink.settled(vec![*settled]),
+        Err(NotStaged::Settled(settled)) => sink.settled(vec![*settled]),
+        Err(NotStaged::Deferred(deferred)) => sink.not_a_tree(*deferred),
     }
 }
 
@@ -206,6 +209,10 @@ impl Sink for Here {
 
     fn deferred(&self, deferred: Vec<Deferred>) {
         self.0.send(Event::Deferred(deferred)).ok();
+    }
+
+    fn not_a_tree(&self, deferred: Deferred) {
+        self.0.send(Event::NotATree(Box::new(deferred))).ok();
     }
 
     fn held(&self, tree: Box<PublishedTree>) {

@@ -100,7 +100,8 @@ pub(crate) fn resolve(policy: &Policy, meeting: &Meeting<'_>) -> Verdict {
     match policy.conflict {
         Conflict::DropIdentical if source.is_dir() => Verdict::Refuse(Refusal::NotReplaced),
         Conflict::DropIdentical => Verdict::Compare,
-        // Of two directories the kernel replaces an empty one only.
+        // Of two directories the kernel replaces an empty one only: nothing can be lost by that.
+        _ if source.is_dir() => Verdict::Replace,
         Conflict::ReplaceOlder => Verdict::ReplaceJudged,
         _ if asks => Verdict::ReplaceJudged,
         _ => Verdict::Replace,

@@ -93,9 +93,7 @@ impl Stat {
     /// In which steps the file system keeps times, as far as this file's own times tell. Nanoseconds.
     pub(crate) fn resolution(&self) -> u32 {
         const STEPS: [u32; 6] = [2_000_000_000, 1_000_000_000, 10_000_000, 1_000_000, 1_000, 100];
-        let fits = |step: &u32| {
-            [self.atime, self.mtime, self.ctime].iter().all(|time| time.truncated(*step) == *time)
-        };
+        let fits = |step: &u32| [self.atime, self.mtime, self.ctime].iter().all(|time| time.truncated(*step) == *time);
         STEPS.into_iter().find(fits).unwrap_or(1)
     }
 

@@ -16,10 +16,10 @@ mod content;
 mod context;
 mod dress;
 mod flagless;
-mod judged;
-mod other_name;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
+mod judged;
+mod other_name;
 mod publish;
 mod record;
 mod rename;
@@ -44,4 +44,4 @@ pub(crate) use stage::{Deferred, stage_batch};
 pub(crate) use stage_dir::is_hidden_name;
 pub(crate) use staged::Staged;
 pub(crate) use target::Target;
-pub(crate) use tree::{PublishedTree, StagedTree, TreeJob, stage_tree};
+pub(crate) use tree::{NotStaged, PublishedTree, StagedTree, TreeJob, stage_tree};

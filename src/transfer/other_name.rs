@@ -104,7 +104,11 @@ pub(super) fn back_up(
                 return Err(Box::new(MoveError::BackupIsSource { from, to }));
             }
             // What another source of this run has become is not a backup to be replaced.
-            if target.backups.is_given(&new) { Err(Errno::EXIST) } else { rename_replacing(dir, &name, dir, &new).map(|()| new) }
+            if target.backups.is_given(&new) {
+                Err(Errno::EXIST)
+            } else {
+                rename_replacing(dir, &name, dir, &new).map(|()| new)
+            }
         }
     };
     match given {

@@ -259,14 +259,17 @@ fn swap_staged(
 ) -> std::result::Result<bool, Errno> {
     let is_judged = |dir: &Dir, name: &[u8]| {
         // The exchange has set its ctime.
-        Stat::at(dir, name)
-            .is_ok_and(|now| now.id == judged.id && now.size == judged.size && now.mtime == judged.mtime)
+        Stat::at(dir, name).is_ok_and(|now| now.id == judged.id && now.size == judged.size && now.mtime == judged.mtime)
     };
     match exchange(stage_dir, staged, dir, name) {
         Ok(()) => {}
         Err(Errno::NOENT) => return Ok(false),
         Err(error) if may_lack_flag(error) => {
-            return if is_judged(dir, name) { rename_replacing(stage_dir, staged, dir, name).map(|()| true) } else { Ok(false) };
+            return if is_judged(dir, name) {
+                rename_replacing(stage_dir, staged, dir, name).map(|()| true)
+            } else {
+                Ok(false)
+            };
         }
         Err(error) => return Err(error),
     }

@@ -171,13 +171,7 @@ fn rename_item(context: &Context, from: &Arc<Place>, target: &Target, item: &mut
 }
 
 /// The target exists: asks the policy.
-fn rename_over(
-    context: &Context,
-    from: &Arc<Place>,
-    target: &Target,
-    item: &mut Item,
-    name: &[u8],
-) -> Result<Attempt> {
+fn rename_over(context: &Context, from: &Arc<Place>, target: &Target, item: &mut Item, name: &[u8]) -> Result<Attempt> {
     let stat = match Stat::at(&from.dir, &item.name) {
         Ok(stat) => stat,
         // The kernel looks for the source first: it was there when the target was in the way.
@@ -217,14 +211,7 @@ fn rename_over(
 }
 
 /// Replaces whatever stands at the target.
-fn replace(
-    context: &Context,
-    from: &Place,
-    target: &Target,
-    item: &Item,
-    name: &[u8],
-    stat: &Stat,
-) -> Result<Attempt> {
+fn replace(context: &Context, from: &Place, target: &Target, item: &Item, name: &[u8], stat: &Stat) -> Result<Attempt> {
     match rename_replacing(&from.dir, name, &target.place.dir, item.target_name()) {
         Ok(()) => {}
         Err(Errno::XDEV) => return Ok(Attempt::OtherDevice),
@@ -276,8 +263,7 @@ fn rename_with_backup(
 ) -> Result<Option<Attempt>> {
     let Some(backup) = &context.policy.backup else { return Ok(None) };
     back_up(context, target, from, item, backup)?;
-    let renamed =
-        rename_for_good(context, (&from.dir, name), (&target.place.dir, item.target_name()), Some(stat.id));
+    let renamed = rename_for_good(context, (&from.dir, name), (&target.place.dir, item.target_name()), Some(stat.id));
     match renamed {
         Ok(NoReplace::Renamed) => return Ok(Some(done(context, target, item))),
         Ok(NoReplace::Exists) if item.backup.is_none() => return Ok(None),

@@ -5,22 +5,24 @@
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
-use crate::item::{Item, Outcome, Place, path_from};
+use crate::item::{Conflict, Item, Outcome, Place, path_from};
 use crate::sys::{
     Dir, FileId, FileKind, Listing, Stat, link, open_regular, rename_replacing, sync_removals, unlink, unlink_dir,
 };
 
-use super::{carried, judged};
 use super::compare::is_copy;
+use super::other_name::kept_names;
 use super::record::{Intent, Record, Way};
 use super::stage_dir::{ended_runs, find_base, is_stage_name, remove_base};
 use super::tree::{Left, NotPublished, PublishedTree, Remains, Reuse, TreeJob, TreeRecord, clear_tree};
 use super::{Context, SyncMode, Target};
+use super::{carried, judged};
 
 /// What ended runs left in one target directory.
 #[derive(Debug)]
@@ -365,7 +367,7 @@ fn finish_hidden(target: &Dir, record: &TreeRecord, news: &mut Vec<String>) -> b
         Err(_) => return false,
     };
     let Ok(published) = header.published_in(target) else { return false };
-    let remains = Remains::of(&parent, record, published.as_ref());
+    let remains = Remains::of(&parent, record, published.as_ref().map(|(_, dir)| dir));
     match remains.is_hidden() {
         Ok(true) => {}
         Ok(false) => return !is_there(Stat::at(&parent, &header.name).map(|stat| stat.id == header.source)),
@@ -391,27 +393,17 @@ fn finish_hidden(target: &Dir, record: &TreeRecord, news: &mut Vec<String>) -> b
 /// Finishes one file of a batch that an ended run may have published. None if it did not, or if anything about
 /// source or target is not as it was.
 fn finish(context: &Context, source: &Arc<Place>, target: &Arc<Target>, intent: &Intent) -> Result<Option<Outcome>> {
-    let new_name = intent.target_name();
     let (from, to) = (&source.dir, &target.place.dir);
     let path = source.path(&intent.name);
-    // An error is no answer: taken afresh, it might be skipped, or be overwritten by itself.
-    let unknown = |path, error| match error {
-        Errno::NOENT | Errno::NOTDIR => Ok(None),
-        source => Err(Box::new(MoveError::Stat { path, source })),
+    let was = match Stat::at(from, &intent.name) {
+        Ok(was) => was,
+        Err(error) => return unknown(path, error),
     };
-    let (was, is) = match (Stat::at(from, &intent.name), Stat::at(to, new_name)) {
-        (Ok(was), Ok(is)) => (was, is),
-        (Err(error), _) => return unknown(path, error),
-        (_, Err(error)) => return unknown(target.place.path(new_name), error),
-    };
-    if !intent.stamp.matches(&was) || is.id == was.id {
+    if !intent.stamp.matches(&was) {
         return Ok(None);
     }
-    match is_copy(from, &intent.name, &was, to, new_name, &is) {
-        Ok(true) => {}
-        Ok(false) => return Ok(None),
-        Err(error) => return unknown(path, error),
-    }
+    let Some((new_name, is)) = find_copy(context, source, target, intent, &was)? else { return Ok(None) };
+    let new_name = &*new_name;
     let not_durable = |source| MoveError::NotDurable { from: path.clone(), to: target.place.path(new_name), source };
     if context.sync == SyncMode::Auto {
         let barrier = &target.copying(context).map_err(not_durable)?.barrier;
@@ -431,4 +423,40 @@ fn finish(context: &Context, source: &Arc<Place>, target: &Arc<Target>, intent: 
         copying.spent.add(context, &copying.stage_dir, None, [source]);
     }
     Ok(Some(Outcome::Copied { bytes: 0 }))
+}
+
+/// An error is no answer: taken afresh, a source might be skipped, or be overwritten by itself.
+fn unknown<T>(path: PathBuf, error: Errno) -> Result<Option<T>> {
+    match error {
+        Errno::NOENT | Errno::NOTDIR => Ok(None),
+        source => Err(Box::new(MoveError::Stat { path, source })),
+    }
+}
+
+/// What an ended run has published of a source: under the target's name, or, where what has that name was to be kept,
+/// under one like it.
+fn find_copy(
+    context: &Context,
+    source: &Place,
+    target: &Target,
+    intent: &Intent,
+    was: &Stat,
+) -> Result<Option<(Vec<u8>, Stat)>> {
+    let (from, to, wanted) = (&source.dir, &target.place.dir, intent.target_name());
+    let others = kept_names(wanted).take_while(|_| context.policy.conflict == Conflict::KeepBoth);
+    for name in std::iter::once(wanted.to_vec()).chain(others) {
+        let is = match Stat::at(to, &name) {
+            Ok(is) => is,
+            Err(error) => return unknown(target.place.path(&name), error),
+        };
+        if is.id == was.id {
+            return Ok(None);
+        }
+        match is_copy(from, &intent.name, was, to, &name, &is) {
+            Ok(true) => return Ok(Some((name, is))),
+            Ok(false) => {}
+            Err(error) => return unknown(target.place.path(&name), error),
+        }
+    }
+    Ok(None)
 }

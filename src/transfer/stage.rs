@@ -8,11 +8,13 @@ use std::sync::atomic::Ordering;
 use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
-use crate::item::{Batch, Gathered, Item, Outcome, Place, Settled, Verdict, Way};
-use crate::sys::{Durability, FileId, FileKind, Stat, close, create_named, create_unnamed, may_be_one_file, open_regular};
+use crate::item::{Batch, Gathered, How, Item, Outcome, Place, Settled, Verdict, Way};
+use crate::sys::{
+    Durability, FileId, FileKind, Stat, close, create_named, create_unnamed, may_be_one_file, open_regular,
+};
 
 use super::compare::is_identical;
-use super::content::{ContentError, copy_content};
+use super::content::{ContentError, Copied, copy_content};
 use super::dress::{Made, Warnings, creation_mode, dress};
 use super::rename::not_a_directory;
 use super::special::stage_special;
@@ -61,7 +63,15 @@ impl Done {
     /// One more name of a file that is staged already: nothing was copied for it.
     fn link(item: &Item, stat: &Stat, stage: Stage, staged_id: Option<FileId>) -> Self {
         let (item, warnings) = (item.clone(), Vec::new());
-        Self::Staged(Box::new(StagedItem { item, stat: *stat, stage, staged_id, bytes: 0, warnings }))
+        Self::Staged(Box::new(StagedItem {
+            item,
+            stat: *stat,
+            stage,
+            staged_id,
+            bytes: 0,
+            how: How::default(),
+            warnings,
+        }))
     }
 }
 
@@ -229,10 +239,10 @@ impl Stager<'_> {
             self.sync_each(&to, &path, &target_path)?;
             Ok(bytes)
         });
-        let finished = filled.and_then(|bytes| {
+        let finished = filled.and_then(|Copied { bytes, how }| {
             let (stage, staged_id) = self.close(to, name.clone(), &target_path)?;
             let (item, warnings) = (item.clone(), warnings.0);
-            Ok(Done::Staged(Box::new(StagedItem { item, stat, stage, staged_id, bytes, warnings })))
+            Ok(Done::Staged(Box::new(StagedItem { item, stat, stage, staged_id, bytes, how, warnings })))
         });
         if let (Err(_), Some(name)) = (&finished, name) {
             withdraw(self.copying, &Stage::Named(name, None));
@@ -344,7 +354,8 @@ impl Stager<'_> {
             return Err(Box::new(MoveError::MaybeOne { from, to }));
         }
         let read = |source| MoveError::Read { path: to.clone(), source };
-        let file = (existing.kind == FileKind::Regular).then(|| open_regular(dir, new_name)).transpose().map_err(read)?;
+        let file =
+            (existing.kind == FileKind::Regular).then(|| open_regular(dir, new_name)).transpose().map_err(read)?;
         if !is_identical(&self.from.dir, &item.name, stat, dir, new_name, existing).map_err(read)? {
             return Err(Box::new(MoveError::NotReplaced { path: to }));
         }
@@ -352,7 +363,15 @@ impl Stager<'_> {
             self.sync_each(file, &from, &to)?;
         }
         let (stage, item) = (Stage::Present(Stamp::of(existing), file), item.clone());
-        Ok(Done::Staged(Box::new(StagedItem { item, stat: *stat, stage, staged_id: None, bytes: 0, warnings: Vec::new() })))
+        Ok(Done::Staged(Box::new(StagedItem {
+            item,
+            stat: *stat,
+            stage,
+            staged_id: None,
+            bytes: 0,
+            how: How::default(),
+            warnings: Vec::new(),
+        })))
     }
 
     /// Stages one more name for a file that `earlier[index]` has staged.
@@ -398,7 +417,7 @@ impl Stager<'_> {
         stat: &Stat,
         path: &std::path::Path,
         target_path: &std::path::Path,
-    ) -> Result<u64> {
+    ) -> Result<Copied> {
         copy_content(self.context, self.route, from, to, stat)
             .map_err(|error| Box::new(content_error(error, path, target_path)))
     }
@@ -418,7 +437,15 @@ impl Stager<'_> {
                 let staged_id = staged.map(|stat| stat.id);
                 let stage = Stage::Named(name, None);
                 let (item, warnings) = (item.clone(), warnings.0);
-                Ok(Done::Staged(Box::new(StagedItem { item, stat, stage, staged_id, bytes: 0, warnings })))
+                Ok(Done::Staged(Box::new(StagedItem {
+                    item,
+                    stat,
+                    stage,
+                    staged_id,
+                    bytes: 0,
+                    how: How::default(),
+                    warnings,
+                })))
             }
             Err(error) => {
                 withdraw(self.copying, &Stage::Named(name, None));

@@ -237,7 +237,8 @@ impl Target {
             is_same_name: self.place.dir.id() == from.dir.id() && *item.name == *item.target_name(),
             is_referent: self.is_referent(from, item, source, &existing),
             is_just_created: self.is_just_created(context, item, &existing),
-            is_writable: context.policy.ask == Ask::Never || is_writable(&self.place.dir, item.target_name(), &existing),
+            is_writable: context.policy.ask == Ask::Never
+                || is_writable(&self.place.dir, item.target_name(), &existing),
             is_agreed: item.agreed == Some(existing.id),
         };
         let verdict = resolve(&context.policy, &meeting);

@@ -29,6 +29,7 @@ pub(super) fn link_late(tree: &Tree<'_>) -> Result<()> {
                 return Err(Box::new(MoveError::NotReached { path: tree.paths(dir, name).0 }));
             }
             link_one(tree, &pair, dir, name, stat)?;
+            tree.tell(dir, name, super::told::Entry::Linked);
             tree.context.counters.moved(1);
             staged.push(StagedFile { name: name.to_vec(), stamp: Stamp::of(stat) });
         }

@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::sys::{Dir, FileId, FileKind, Stat, append_all, create_named, open_regular, read_at, unlink};
+use crate::transfer::other_name::kept_names;
 use crate::transfer::record::{Unframed, frame, identity_now, is_name, unframe};
 use crate::transfer::stamp::Stamp;
 
@@ -50,12 +51,17 @@ impl Header {
     ///
     /// # Errors
     /// It cannot be looked at, which says neither.
-    pub(crate) fn published_in(&self, target: &Dir) -> Result<Option<Dir>, Errno> {
-        match target.open_child(&self.target_name) {
-            Ok(root) => Ok(Some(root).filter(|root| root.id() == self.stage_root)),
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
-            Err(error) => Err(error),
+    pub(crate) fn published_in(&self, target: &Dir) -> Result<Option<(Vec<u8>, Dir)>, Errno> {
+        // Under its own name, or, where that was to be kept, under one like it.
+        for name in std::iter::once(self.target_name.clone()).chain(kept_names(&self.target_name)) {
+            match target.open_child(&name) {
+                Ok(root) if root.id() == self.stage_root => return Ok(Some((name, root))),
+                Ok(_) | Err(Errno::NOTDIR | Errno::LOOP) => {}
+                Err(Errno::NOENT) => break,
+                Err(error) => return Err(error),
+            }
         }
+        Ok(None)
     }
 
     /// Takes on the identities that the directories have now. `room` is the stage directory.

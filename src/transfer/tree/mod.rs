@@ -20,6 +20,7 @@ mod nodes;
 mod publish;
 mod retire;
 mod stage;
+mod told;
 
 use std::sync::Arc;
 
@@ -35,7 +36,7 @@ pub(super) use links::Links;
 pub(super) use publish::NotPublished;
 pub(crate) use publish::PublishedTree;
 pub(super) use retire::{Left, Remains};
-pub(crate) use stage::{StagedTree, stage_tree};
+pub(crate) use stage::{NotStaged, StagedTree, stage_tree};
 
 use super::{Context, Target};
 
@@ -71,6 +72,11 @@ impl TreeJob {
             Err(gone) if matches!(*gone, MoveError::Vanished { .. }) => gone,
             _ => error,
         }
+    }
+
+    /// The error if what stands at the target does not make way: in mv's words.
+    fn cannot_replace(&self, source: Errno) -> MoveError {
+        MoveError::InterDevice { from: self.source.path_of(&self.item), to: self.target.path(&self.item), source }
     }
 
     /// Ends the job.

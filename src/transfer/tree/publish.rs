@@ -8,6 +8,8 @@ use crate::error::MoveError;
 use crate::item::{Outcome, Settled, Verdict, Warning};
 use crate::sys::{Dir, Durable, FileId, NoReplace, Stat, give_mode_held, has_arrived, rename_replacing};
 use crate::transfer::flagless::rename_for_good;
+use crate::transfer::other_name::{back_up, kept_names, restore};
+use crate::transfer::rename::PATIENCE;
 use crate::transfer::{Context, Target};
 
 use super::TreeJob;
@@ -15,6 +17,7 @@ use super::finish::lends_mode;
 use super::journal::{Frame, Header, Journal, TreeRecord};
 use super::nodes::{Node, Nodes};
 use super::stage::StagedTree;
+use super::told::Told;
 
 /// A tree whose target is there, but whose name may not be durable.
 #[derive(Debug)]
@@ -25,6 +28,7 @@ pub(crate) struct PublishedTree {
     pub(super) journal: Vec<u8>,
     pub(super) bytes: u64,
     pub(super) warnings: Vec<Warning>,
+    pub(super) told: Told,
     pub(super) has_open_links: bool,
     /// Published by an ended run, which may have retired the source, too.
     pub(super) is_taken_over: bool,
@@ -45,21 +49,22 @@ impl StagedTree {
     /// The settled item, if that is its end.
     pub(crate) fn publish(self, context: &Context, durable: Durable) -> Result<PublishedTree, Box<Settled>> {
         drop(durable);
-        match self.try_publish(context) {
+        let mut tree = self;
+        match tree.try_publish(context) {
             Ok(true) => {}
             Ok(false) => {
-                return Err(Box::new(self.discard(context, Outcome::Skipped)));
+                return Err(Box::new(tree.discard(context, Outcome::Skipped)));
             }
             Err(error) => {
-                let error = self.job.blame(&self.source, error);
-                return Err(Box::new(self.abandon(context, error)));
+                let error = tree.job.blame(&tree.source, error);
+                return Err(Box::new(tree.abandon(context, error)));
             }
         }
-        if lends_mode(&self.source) {
+        if lends_mode(&tree.source) {
             // Should this fail, its owner can do a little more with it than before.
-            give_mode_held(&self.root, self.source.mode).ok();
+            give_mode_held(&tree.root, tree.source.mode).ok();
         }
-        let Self { job, header, journal, bytes, warnings, has_open_links, .. } = self;
+        let Self { job, header, journal, bytes, warnings, told, has_open_links, .. } = tree;
         job.target.note_published(context, job.item.target_name());
         Ok(PublishedTree {
             job,
@@ -67,34 +72,68 @@ impl StagedTree {
             journal: Journal::close(journal),
             bytes,
             warnings,
+            told,
             has_open_links,
             is_taken_over: false,
         })
     }
 
     /// Whether it was published; false if the policy leaves an existing target alone.
-    fn try_publish(&self, context: &Context) -> crate::error::Result<bool> {
-        let Self { job, header, .. } = self;
-        let to = || job.target.path(&job.item);
-        let create = |source| MoveError::Create { what: "directory", path: to(), source };
-        let copying = job.target.copying(context).map_err(create)?;
-        job.still_there(&self.source)?;
-        let (room, dir, name) = (copying.stage_dir.dir(), &job.target.place.dir, job.item.target_name());
-        let id = Some(header.stage_root);
-        match rename_for_good(context, (room, &header.stage), (dir, name), id).map_err(create)? {
-            NoReplace::Renamed => return Ok(true),
-            NoReplace::Exists => {}
-        }
-        if job.target.judge(context, &job.source, &job.item, &self.source)?.verdict == Verdict::Skip {
-            return Ok(false);
-        }
-        // The kernel replaces an empty directory, and nothing else.
-        match rename_replacing(room, &header.stage, dir, name) {
-            Err(source) if !has_arrived(room, &header.stage, dir, name, header.stage_root) => {
-                Err(Box::new(MoveError::Overwrite { path: to(), source }))
+    fn try_publish(&mut self, context: &Context) -> crate::error::Result<bool> {
+        let target = Arc::clone(&self.job.target);
+        let path = target.path(&self.job.item);
+        let create = |source| MoveError::Create { what: "directory", path: path.clone(), source };
+        let copying = target.copying(context).map_err(create)?;
+        self.job.still_there(&self.source)?;
+        let (room, id) = (copying.stage_dir.dir(), Some(self.header.stage_root));
+        let dir = &target.place.dir;
+        let publish = |stage: &[u8], name: &[u8]| rename_for_good(context, (room, stage), (dir, name), id);
+        for _ in 0..PATIENCE {
+            match publish(&self.header.stage, self.job.item.target_name()).map_err(create)? {
+                NoReplace::Renamed => return Ok(true),
+                NoReplace::Exists => {}
             }
-            _ => Ok(true),
+            let item = &mut self.job.item;
+            match target.judge(context, &self.job.source, item, &self.source)?.verdict {
+                Verdict::Skip => return Ok(false),
+                Verdict::KeepBoth => {
+                    let wanted = item.target_name().to_vec();
+                    for new in kept_names(&wanted) {
+                        if publish(&self.header.stage, &new).map_err(create)? == NoReplace::Renamed {
+                            item.new_name = Some(new.into());
+                            return Ok(true);
+                        }
+                    }
+                }
+                Verdict::BackUp => {
+                    let Some(backup) = &context.policy.backup else { continue };
+                    back_up(context, &target, &self.job.source, item, backup)?;
+                    match publish(&self.header.stage, item.target_name()) {
+                        Ok(NoReplace::Renamed) => return Ok(true),
+                        Ok(NoReplace::Exists) if item.backup.is_none() => {}
+                        failed => {
+                            restore(context, &target, item);
+                            return Err(Box::new(create(failed.err().unwrap_or(Errno::EXIST))));
+                        }
+                    }
+                }
+                // The kernel replaces an empty directory, and nothing else.
+                Verdict::Replace | Verdict::ReplaceJudged => {
+                    let name = item.target_name();
+                    return match rename_replacing(room, &self.header.stage, dir, name) {
+                        Err(source) if !has_arrived(room, &self.header.stage, dir, name, self.header.stage_root) => {
+                            Err(Box::new(self.job.cannot_replace(source)))
+                        }
+                        _ => Ok(true),
+                    };
+                }
+                // It was free when that was looked at, before the copying: whoever has taken it since may keep it.
+                Verdict::Ask | Verdict::Merge | Verdict::Compare | Verdict::Refuse(_) => {
+                    return Err(Box::new(self.job.cannot_replace(Errno::EXIST)));
+                }
+            }
         }
+        Err(Box::new(create(Errno::BUSY)))
     }
 }
 
@@ -118,13 +157,13 @@ impl PublishedTree {
         journal: Vec<u8>,
     ) -> Result<Self, NotPublished> {
         let header = record.header.clone();
-        let root = match job.target.place.dir.open_child(&header.target_name) {
-            Ok(root) if root.id() == header.stage_root => Arc::new(root),
-            Ok(_) | Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {
-                return Err(NotPublished::No(Box::new((job, record))));
-            }
+        let (name, root) = match header.published_in(&job.target.place.dir) {
+            Ok(Some((name, root))) => (name, Arc::new(root)),
+            Ok(None) => return Err(NotPublished::No(Box::new((job, record)))),
             Err(error) => return Err(NotPublished::Unknown(error)),
         };
+        let mut job = job;
+        job.item.new_name = Some(name.into());
         let [hidden, named] = [&header.hidden, &header.name].map(|name| Stat::at(&job.source.dir, name).ok());
         let source = [hidden, named].into_iter().flatten().find(|source| source.id == header.source);
         // Something else has the source's name since: that has to be moved itself. (What is hidden is removed at the end.)
@@ -138,7 +177,16 @@ impl PublishedTree {
             give_mode_held(&root, source.mode).ok();
         }
         let has_open_links = adopt_links(context, &root, &record);
-        Ok(Self { job, header, journal, bytes: 0, warnings: Vec::new(), has_open_links, is_taken_over: true })
+        Ok(Self {
+            job,
+            header,
+            journal,
+            bytes: 0,
+            warnings: Vec::new(),
+            told: Told::default(),
+            has_open_links,
+            is_taken_over: true,
+        })
     }
 
     /// Keeps the source, because the target's name could not be made durable.

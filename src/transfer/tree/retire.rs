@@ -1,5 +1,6 @@
 //! Retiring a tree's source: it vanishes with one rename, then what the journal lists is removed, and only that.
 
+use std::os::unix::ffi::OsStrExt;
 use std::sync::OnceLock;
 
 use rayon::prelude::*;
@@ -52,7 +53,7 @@ impl PublishedTree {
     /// Removes the source. Takes the proof that the target's name is durable.
     pub(crate) fn retire(self, context: &Context, durable: Durable) -> Settled {
         drop(durable);
-        let Self { job, header, journal, bytes, warnings, is_taken_over, .. } = self;
+        let Self { job, header, journal, bytes, warnings, told, is_taken_over, .. } = self;
         let from = job.source.path_of(&job.item);
         let outcome = match job.target.copying(context) {
             Ok(copying) => {
@@ -61,8 +62,9 @@ impl PublishedTree {
                     Ok(Some(record)) => {
                         let published =
                             if is_taken_over { header.published_in(&job.target.place.dir) } else { Ok(None) };
-                        let retire = |published: &Option<Dir>| {
-                            let copy = if is_taken_over { Copy::Found(published.as_ref()) } else { Copy::Ours };
+                        let retire = |published: &Option<(Vec<u8>, Dir)>| {
+                            let published = published.as_ref().map(|(_, dir)| dir);
+                            let copy = if is_taken_over { Copy::Found(published) } else { Copy::Ours };
                             retire_source(&job.source.dir, &record, &header, copy)
                         };
                         let outcome = match published.map_err(Failure::Remove).and_then(|published| retire(&published))
@@ -104,7 +106,11 @@ impl PublishedTree {
             Ok(()) => Outcome::Copied { bytes },
             Err(error) => Outcome::Failed(Box::new(error)),
         };
-        Settled { warnings, ..job.settle(context, outcome) }
+        let mut settled = job.settle(context, outcome);
+        if let Some(paths) = &mut settled.paths {
+            paths.inside = told.lines(context, paths.from.as_os_str().as_bytes(), paths.to.as_os_str().as_bytes());
+        }
+        Settled { warnings, ..settled }
     }
 }
 

@@ -9,17 +9,19 @@ use std::time::Instant;
 use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
-use crate::item::{Outcome, Settled, Warning};
+use crate::item::{Outcome, Settled, Verdict, Warning};
 use crate::sys::{
     Dir, Durability, FileId, Listing, Stat, create_private_dir, effective_user, is_below, rename_replacing, unlink_dir,
 };
 use crate::transfer::dress::Warnings;
+use crate::transfer::stage::Deferred;
 use crate::transfer::target::{Copying, Route};
 use crate::transfer::{Context, SyncMode, Target};
 
 use super::copy::Walk;
 use super::journal::{Frame, Header, Journal, Known};
 use super::nodes::{Node, Nodes, ROOT};
+use super::told::{self, Told};
 use super::{TreeJob, clear_tree, finish};
 
 /// A stage of this size or more is kept when its move is interrupted: copying it again would cost more than the
@@ -48,6 +50,8 @@ pub(super) struct Tree<'a> {
     pub(super) reused: AtomicU64,
     pub(super) failure: OnceLock<Box<MoveError>>,
     pub(super) warnings: Mutex<Warnings>,
+    /// What `-v` will tell.
+    pub(super) told: Told,
     /// Names of files of which another name is staged elsewhere.
     pub(super) late: Mutex<Vec<Late>>,
     /// Files with several links that were staged, by how many.
@@ -68,19 +72,42 @@ pub(crate) struct StagedTree {
     /// Bytes that an ended run had staged.
     reused: u64,
     pub(super) warnings: Vec<Warning>,
+    pub(super) told: Told,
     /// Some of its files have names outside that have not been met.
     pub(super) has_open_links: bool,
+}
+
+/// Why a tree was not staged.
+pub(crate) enum NotStaged {
+    /// That is its end.
+    Settled(Box<Settled>),
+    /// Something else has to be done first.
+    Deferred(Box<Deferred>),
+}
+
+/// What a look at source and target says before anything is copied.
+enum Look {
+    /// It can be staged; what the source is.
+    Stage(Stat),
+    /// The policy leaves source and target alone.
+    Skip,
+    /// The user is to be asked first.
+    Ask,
 }
 
 /// Stages a directory as a tree.
 ///
 /// # Errors
-/// The settled item, if that is its end already.
-pub(crate) fn stage_tree(context: &Context, job: TreeJob) -> std::result::Result<Box<StagedTree>, Box<Settled>> {
-    let settle = |job: TreeJob, outcome| Box::new(job.settle(context, outcome));
+/// It was not staged, or not wholly.
+pub(crate) fn stage_tree(context: &Context, job: TreeJob) -> std::result::Result<Box<StagedTree>, NotStaged> {
+    let settle = |job: TreeJob, outcome| NotStaged::Settled(Box::new(job.settle(context, outcome)));
     let stat = match look_first(context, &job) {
-        Ok(Some(stat)) => stat,
-        Ok(None) => return Err(settle(job, Outcome::Skipped)),
+        Ok(Look::Stage(stat)) => stat,
+        Ok(Look::Skip) => return Err(settle(job, Outcome::Skipped)),
+        Ok(Look::Ask) => {
+            let TreeJob { source, target, item, .. } = job;
+            return Err(NotStaged::Deferred(Box::new(Deferred::Ask { source, target, item })));
+        }
         Err(error) => return Err(settle(job, Outcome::Failed(error))),
     };
     let guard = context.counters.staging(job.target.path(&job.item));
@@ -92,7 +119,7 @@ pub(crate) fn stage_tree(context: &Context, job: TreeJob) -> std::result::Result
     };
     let result = fill(&tree, &stat);
     context.links.forget_complete(&tree.linked.lock().unwrap_or_else(PoisonError::into_inner));
-    let Tree { stage, journal, bytes, reused, warnings, linked, .. } = tree;
+    let Tree { stage, journal, bytes, reused, warnings, told, linked, .. } = tree;
     drop(guard);
     let bytes = bytes.into_inner();
     let linked = linked.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -106,16 +133,17 @@ pub(crate) fn stage_tree(context: &Context, job: TreeJob) -> std::result::Result
         bytes,
         reused: reused.into_inner(),
         warnings: warnings.into_inner().unwrap_or_else(PoisonError::into_inner).0,
+        told,
     };
     // A directory that somebody else is removing falls to pieces while it is read.
     match result.map_err(|error| staged.job.blame(&stat, error)) {
         Ok(()) => Ok(Box::new(staged)),
-        Err(error) => Err(Box::new(staged.abandon(context, error))),
+        Err(error) => Err(NotStaged::Settled(Box::new(staged.abandon(context, error)))),
     }
 }
 
-/// What can be known before anything is copied. None if the policy leaves source and target alone.
-fn look_first(context: &Context, job: &TreeJob) -> Result<Option<Stat>> {
+/// What can be known before anything is copied.
+fn look_first(context: &Context, job: &TreeJob) -> Result<Look> {
     let (from, to) = (|| job.source.path_of(&job.item), || job.target.path(&job.item));
     let stat = Stat::at(&job.source.dir, &job.item.name)
         .map_err(|source| job.target.missing(context, &job.source, &job.item, source))?;
@@ -129,18 +157,19 @@ fn look_first(context: &Context, job: &TreeJob) -> Result<Option<Stat>> {
         Err(_) => {}
         Ok(existing) if context.policy.skips_all() => {
             if !took_back_placeholder(job, &existing) {
-                return Ok(None);
+                return Ok(Look::Skip);
             }
         }
-        Ok(existing) => {
-            job.target.judge(context, &job.source, &job.item, &stat)?;
-            if existing.is_dir() && !is_empty(job) {
-                return Err(Box::new(MoveError::Overwrite { path: to(), source: Errno::NOTEMPTY }));
-            }
-        }
+        Ok(existing) => match job.target.judge(context, &job.source, &job.item, &stat)?.verdict {
+            Verdict::Skip => return Ok(Look::Skip),
+            Verdict::Ask => return Ok(Look::Ask),
+            Verdict::KeepBoth | Verdict::BackUp => {}
+            _ if existing.is_dir() && !is_empty(job) => return Err(Box::new(job.cannot_replace(Errno::NOTEMPTY))),
+            _ => {}
+        },
     }
     job.source.can_remove(&stat).map_err(|source| MoveError::Remove { path: from(), source })?;
-    Ok(Some(stat))
+    Ok(Look::Stage(stat))
 }
 
 /// Where a rename cannot refuse to replace, a directory of ours holds the name until it is published over. If the target
@@ -217,6 +246,7 @@ fn prepare<'a>(context: &'a Context, target: &'a Target, job: &'a TreeJob, stat:
         reused: AtomicU64::new(0),
         failure: OnceLock::new(),
         warnings: Mutex::default(),
+        told: Told::default(),
         late: Mutex::default(),
         linked: Mutex::default(),
         open_dirs: AtomicUsize::new(0),
@@ -297,13 +327,26 @@ impl Tree<'_> {
         }
     }
 
-    /// The path of a name in the source, and of the same name in the target, for messages.
-    pub(super) fn paths(&self, dir: u32, name: &[u8]) -> (std::path::PathBuf, std::path::PathBuf) {
+    /// Takes note of what became of a name, if anybody wants to know.
+    pub(super) fn tell(&self, dir: u32, name: &[u8], entry: told::Entry) {
+        if self.context.wants_paths {
+            self.told.note(self.below(dir, name), entry);
+        }
+    }
+
+    /// The path of a name below the tree's root.
+    fn below(&self, dir: u32, name: &[u8]) -> Vec<u8> {
         let mut below = self.nodes.path(dir);
         if !below.is_empty() && !name.is_empty() {
             below.push(b'/');
         }
         below.extend_from_slice(name);
+        below
+    }
+
+    /// The path of a name in the source, and of the same name in the target, for messages.
+    pub(super) fn paths(&self, dir: u32, name: &[u8]) -> (std::path::PathBuf, std::path::PathBuf) {
+        let below = self.below(dir, name);
         let join = |root: &[u8]| {
             let slash: &[u8] = if below.is_empty() { b"" } else { b"/" };
             [root, slash, &below].concat()
