@@ -61,7 +61,11 @@ fn matches(pattern: &str, name: &str) -> bool {
 /// The lines that only one of both has.
 pub fn changes(known: &str, told: &str) -> String {
     let only = |these: &str, those: &str, sign: char| -> String {
-        these.lines().filter(|line| !those.lines().any(|other| other == *line)).map(|line| format!("{sign} {line}\n")).collect()
+        these
+            .lines()
+            .filter(|line| !those.lines().any(|other| other == *line))
+            .map(|line| format!("{sign} {line}\n"))
+            .collect()
     };
     only(known, told, '-') + &only(told, known, '+')
 }
