@@ -170,7 +170,7 @@ fn rename_item(context: &Context, from: &Arc<Place>, target: &Target, item: &mut
 }
 
 /// The target exists: asks the policy.
-fn rename_over(context: &Context, from: &Arc<Place>, target: &Target, item: &mut Item, name: &[u8]) -> Result<Attempt> {
+fn rename_over(context: &Context, from: &Arc<Place>, target: &Target, item: &mut Item) -> Result<Attempt> {
     let stat = match Stat::at(&from.dir, &item.name) {
         Ok(stat) => stat,
         // The kernel looks for the source first: it was there when the target was in the way.
@@ -210,7 +210,7 @@ fn rename_over(context: &Context, from: &Arc<Place>, target: &Target, item: &mut
 }
 
 /// Replaces whatever stands at the target.
-fn replace(context: &Context, from: &Place, target: &Target, item: &Item, name: &[u8], stat: &Stat) -> Result<Attempt> {
+fn replace(context: &Context, from: &Place, target: &Target, item: &Item, stat: &Stat) -> Result<Attempt> {
     match rename_replacing(&from.dir, &name_of(item), &target.place.dir, item.target_name()) {
         Ok(()) => {}
         Err(Errno::XDEV) => return Ok(Attempt::OtherDevice),
