@@ -26,7 +26,7 @@ pub(crate) struct Attempted {
     pub(crate) settled: Vec<Settled>,
     /// Those that are on another device, or whose content has to be compared.
     pub(crate) copies: Option<Batch<Target>>,
-    /// Those about which the user is to be asked.
+    /// Those about which the user is to be asked, and directories that are to be merged.
     pub(crate) deferred: Vec<Deferred>,
 }
 
@@ -39,6 +39,8 @@ enum Attempt {
     Flagless,
     /// The user is to be asked first.
     Ask,
+    /// A directory is there, into which it is to be merged.
+    Merge,
 }
 
 /// Renames what can be renamed.
@@ -131,6 +133,11 @@ impl Renamer<'_> {
                 let target = Arc::clone(&self.target);
                 return self.deferred.push(Deferred::Ask { source, target, item });
             }
+            Ok(Attempt::Merge) => {
+                let source = item.place.clone().unwrap_or_else(|| Arc::clone(&self.source));
+                let target = Arc::clone(&self.target);
+                return self.deferred.push(Deferred::Merge { source, target, item });
+            }
             Ok(Attempt::Settled(outcome)) => outcome,
             // The caller has seen to these.
             Ok(Attempt::Flagless) => return,
@@ -142,6 +149,9 @@ impl Renamer<'_> {
 
 fn done(context: &Context, target: &Target, item: &Item) -> Attempt {
     target.note_published(context, item.target_name());
+    if item.hint != Some(FileKind::Regular) {
+        target.note_arrived(context, item.target_name());
+    }
     Attempt::Settled(Outcome::Renamed)
 }
 
@@ -186,6 +196,7 @@ fn rename_over(context: &Context, from: &Arc<Place>, target: &Target, item: &mut
         match (judged.verdict, judged.existing) {
             (Verdict::Skip, _) => return Ok(Attempt::Settled(Outcome::Skipped)),
             (Verdict::Ask, _) => return Ok(Attempt::Ask),
+            (Verdict::Merge, _) => return Ok(Attempt::Merge),
             (Verdict::Compare, _) => return Ok(Attempt::Compare),
             (Verdict::KeepBoth, _) => return keep_both(context, from, target, item, &stat),
             (Verdict::BackUp, _) => {
@@ -201,7 +212,7 @@ fn rename_over(context: &Context, from: &Arc<Place>, target: &Target, item: &mut
                     Replaced::Other => {}
                 }
             }
-            (Verdict::Replace | Verdict::ReplaceJudged | Verdict::Merge | Verdict::Refuse(_), _) => {
+            (Verdict::Replace | Verdict::ReplaceJudged | Verdict::Refuse(_), _) => {
                 return replace(context, from, target, item, &stat);
             }
         }
