@@ -18,7 +18,7 @@ use crate::transfer::special::stage_special;
 use crate::transfer::stage::content_error;
 use crate::transfer::stamp::Stamp;
 
-use super::journal::StagedFile;
+use super::frame::StagedFile;
 use super::links::{At, Claim};
 use super::nodes::Node;
 use super::stage::Tree;

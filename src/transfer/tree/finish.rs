@@ -11,7 +11,7 @@ use crate::transfer::dress::{Made, Warnings, dress};
 use crate::transfer::stamp::Stamp;
 
 use super::copy::{Pair, Walk};
-use super::journal::StagedFile;
+use super::frame::StagedFile;
 use super::stage::Tree;
 
 /// Links the names of files of which another name was staged first.

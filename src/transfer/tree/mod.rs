@@ -12,6 +12,7 @@
 mod clear;
 mod copy;
 mod finish;
+mod frame;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
 mod journal;
@@ -21,6 +22,7 @@ mod publish;
 mod retire;
 mod stage;
 mod told;
+mod tree_record;
 
 use std::sync::Arc;
 
@@ -31,12 +33,13 @@ use crate::item::{Item, Outcome, Place, Settled};
 use crate::sys::{Dir, Stat, rename_replacing, unlink};
 
 pub(super) use clear::clear_tree;
-pub(super) use journal::{Known, TreeRecord};
+pub(super) use frame::Known;
 pub(super) use links::Links;
 pub(super) use publish::NotPublished;
 pub(crate) use publish::PublishedTree;
 pub(super) use retire::{Left, Remains};
 pub(crate) use stage::{NotStaged, StagedTree, stage_tree};
+pub(super) use tree_record::TreeRecord;
 
 use super::{Context, Target};
 

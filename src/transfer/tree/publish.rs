@@ -14,10 +14,12 @@ use crate::transfer::{Context, Target};
 
 use super::TreeJob;
 use super::finish::lends_mode;
-use super::journal::{Frame, Header, Journal, TreeRecord};
+use super::frame::{Frame, Header};
+use super::journal::Journal;
 use super::nodes::{Node, Nodes};
 use super::stage::StagedTree;
 use super::told::Told;
+use super::tree_record::TreeRecord;
 
 /// A tree whose target is there, but whose name may not be durable.
 #[derive(Debug)]

@@ -12,9 +12,10 @@ use crate::sys::{Dir, Durable, NoReplace, Stat, effective_user, give_mode, renam
 use crate::transfer::Context;
 use crate::transfer::compare::is_copy;
 
-use super::journal::{Frame, Header, StagedFile, TreeRecord};
+use super::frame::{Frame, Header, StagedFile};
 use super::nodes::{Node, Nodes};
 use super::publish::PublishedTree;
+use super::tree_record::TreeRecord;
 
 /// So many pieces of the journal are worked on side by side.
 const PIECES: usize = 64;

@@ -19,7 +19,8 @@ use crate::transfer::target::{Copying, Route};
 use crate::transfer::{Context, SyncMode, Target};
 
 use super::copy::Walk;
-use super::journal::{Frame, Header, Journal, Known};
+use super::frame::{Frame, Header, Known};
+use super::journal::Journal;
 use super::nodes::{Node, Nodes, ROOT};
 use super::told::{self, Told};
 use super::{TreeJob, clear_tree, finish};
