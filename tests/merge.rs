@@ -1,0 +1,507 @@
+//! `--merge`: directories go into existing ones, file by file.
+
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+mod common;
+mod promises;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
+use common::run::Pmove;
+use common::snapshot::{Snapshot, assert_same};
+use common::trace::Strace;
+use common::tree::{Tree, nest};
+use promises::{Sides, across, back, everywhere, injected, litter, names, one_device, ordinarily};
+
+/// What is below a directory: a file's content, `/` for a directory, `-> …` for a symlink.
+fn found(dir: &Path) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    for path in promises::entries(dir) {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let metadata = path.symlink_metadata().unwrap();
+        if metadata.is_dir() {
+            all.insert(name.clone(), "/".to_owned());
+            all.extend(found(&path).into_iter().map(|(below, what)| (format!("{name}/{below}"), what)));
+        } else if metadata.is_symlink() {
+            all.insert(name, format!("-> {}", fs::read_link(&path).unwrap().display()));
+        } else {
+            all.insert(name, fs::read_to_string(&path).unwrap());
+        }
+    }
+    all
+}
+
+fn expect(dir: &Path, what: &[(&str, &str)]) {
+    let what: BTreeMap<String, String> = what.iter().map(|(path, what)| ((*path).into(), (*what).into())).collect();
+    assert_eq!(found(dir), what);
+}
+
+/// A source and a target that share some directories, and one file.
+fn build(sides: &Sides) {
+    let source = Tree::new().file("d/new", "1").file("d/sub/both", "2").mtime(2_000, 0).file("d/sub/deep/new", "3");
+    source.file("d/missing/f", "4").dir("d/empty").build(&sides.from);
+    Tree::new().file("d/old", "5").file("d/sub/both", "6").mtime(3_000, 0).dir("d/empty").build(&sides.to);
+}
+
+const ARRIVED: [(&str, &str); 9] = [
+    ("d", "/"),
+    ("d/empty", "/"),
+    ("d/missing", "/"),
+    ("d/missing/f", "4"),
+    ("d/new", "1"),
+    ("d/old", "5"),
+    ("d/sub", "/"),
+    ("d/sub/deep", "/"),
+    ("d/sub/deep/new", "3"),
+];
+
+#[test]
+fn p3_without_a_policy_a_conflict_is_a_failure_and_the_rest_is_merged() {
+    for sides in everywhere() {
+        build(&sides);
+        let output = sides.pmove().args(["--merge", "d"]).arg(&*sides.to).run();
+        let said =
+            format!("pmove: not replacing '{}'\npmove: 3 moved, 1 failed\n", sides.to.join("d/sub/both").display());
+        output.fails_with(1).stderr_is(&said);
+        expect(&sides.to, &[&ARRIVED[..], &[("d/sub/both", "6")]].concat());
+        expect(&sides.from, &[("d", "/"), ("d/sub", "/"), ("d/sub/both", "2")]);
+        sides.assert_no_litter();
+    }
+}
+
+#[test]
+fn each_policy_decides_file_by_file() {
+    let cases: [(&[&str], &[(&str, &str)], bool); 7] = [
+        (&["-f"], &[("d/sub/both", "2")], true),
+        (&["--on-conflict=overwrite"], &[("d/sub/both", "2")], true),
+        (&["-n"], &[("d/sub/both", "6")], false),
+        (&["--on-conflict=skip"], &[("d/sub/both", "6")], false),
+        (&["-u"], &[("d/sub/both", "6")], false),
+        (&["--on-conflict=keep-both"], &[("d/sub/both", "6"), ("d/sub/both (1)", "2")], true),
+        (&["-f", "--backup=numbered"], &[("d/sub/both", "2"), ("d/sub/both.~1~", "6")], true),
+    ];
+    for (policy, both, is_gone) in cases {
+        for sides in everywhere() {
+            build(&sides);
+            sides.pmove().arg("--merge").args(policy).arg("d").arg(&*sides.to).run().ok().stderr_is("");
+            expect(&sides.to, &[&ARRIVED[..], both].concat());
+            let left: &[(&str, &str)] = if is_gone { &[] } else { &[("d", "/"), ("d/sub", "/"), ("d/sub/both", "2")] };
+            expect(&sides.from, left);
+            sides.assert_no_litter();
+        }
+    }
+}
+
+#[test]
+fn what_is_identical_is_dropped_and_what_is_not_stays() {
+    for sides in everywhere() {
+        let tree = |same: &str| Tree::new().file("d/a/same", "same").mtime(5, 0).file("d/a/other", same).mtime(5, 0);
+        tree("one").build(&sides.from);
+        tree("two").build(&sides.to);
+        let output = sides.pmove().args(["--merge", "--on-conflict=drop-identical", "d"]).arg(&*sides.to).run();
+        output.fails_with(1);
+        expect(&sides.from, &[("d", "/"), ("d/a", "/"), ("d/a/other", "one")]);
+        expect(&sides.to, &[("d", "/"), ("d/a", "/"), ("d/a/other", "two"), ("d/a/same", "same")]);
+    }
+}
+
+#[test]
+fn existing_directories_keep_what_they_are_and_missing_ones_bring_what_they_are() {
+    for sides in everywhere() {
+        Tree::new().file("d/sub/f", "f").dir("d").mode(0o700).dir("d/new").mode(0o2750).mtime(7, 7).build(&sides.from);
+        Tree::new().dir("d/sub").mode(0o711).dir("d").mode(0o751).build(&sides.to);
+        sides.pmove().args(["--merge", "d"]).arg(&*sides.to).run().ok().stderr_is("");
+        let mode = |path: &str| sides.to.join(path).metadata().unwrap().permissions().mode() & 0o7777;
+        assert_eq!([mode("d"), mode("d/sub"), mode("d/new")], [0o751, 0o711, 0o2750]);
+        assert_eq!(sides.to.join("d/new").metadata().unwrap().mtime(), 7);
+        assert!(names(&sides.from).is_empty());
+    }
+}
+
+#[test]
+fn each_step_is_told() {
+    for (sides, verb) in [(one_device(), "renamed"), (across(), "copied")] {
+        Tree::new().file("d/sub/f", "f").build(&sides.from);
+        Tree::new().dir("d/sub").build(&sides.to);
+        let output = sides.pmove().args(["--merge", "-v", "d"]).arg(&*sides.to).run();
+        let to = sides.to.display();
+        let removed = if verb == "copied" { "removed 'd/sub/f'\n" } else { "" };
+        output.ok().stdout_is(format!(
+            "{verb} 'd/sub/f' -> '{to}/d/sub/f'\n{removed}removed directory 'd/sub'\nremoved directory 'd'\n"
+        ));
+    }
+}
+
+#[test]
+fn h35_a_link_where_a_directory_would_go_is_not_merged_into() {
+    for sides in everywhere() {
+        Tree::new().file("d/s/f", "f").build(&sides.from);
+        Tree::new().file("elsewhere/g", "g").symlink("d/s", "../elsewhere").build(&sides.to);
+        for policy in [&[][..], &["-f"]] {
+            let output = sides.pmove().arg("--merge").args(policy).arg("d").arg(&*sides.to).run();
+            let to = sides.to.join("d/s");
+            output.fails_with(1);
+            let said = format!("pmove: cannot overwrite non-directory '{}' with directory 'd/s'\n", to.display());
+            assert!(output.stderr_text().starts_with(&said), "{}", output.dump());
+        }
+        expect(&sides.from, &[("d", "/"), ("d/s", "/"), ("d/s/f", "f")]);
+        expect(&sides.to, &[("d", "/"), ("d/s", "-> ../elsewhere"), ("elsewhere", "/"), ("elsewhere/g", "g")]);
+    }
+}
+
+#[test]
+fn h35_a_named_destination_may_be_a_link() {
+    for sides in everywhere() {
+        Tree::new().file("d/f", "f").build(&sides.from);
+        Tree::new().file("real/d/g", "g").symlink("link", "real").build(&sides.to);
+        sides.pmove().args(["--merge", "d"]).arg(sides.to.join("link")).run().ok().stderr_is("");
+        expect(&sides.to.join("real"), &[("d", "/"), ("d/f", "f"), ("d/g", "g")]);
+    }
+}
+
+#[test]
+fn files_and_directories_do_not_replace_each_other() {
+    for sides in everywhere() {
+        Tree::new().file("d/a/f", "1").file("d/b", "2").build(&sides.from);
+        Tree::new().file("d/a", "3").file("d/b/g", "4").build(&sides.to);
+        for policy in [&[][..], &["-f"], &["--on-conflict=drop-identical"]] {
+            let output = sides.pmove().arg("--merge").args(policy).arg("d").arg(&*sides.to).run();
+            let text = output.fails_with(1).stderr_text();
+            assert!(
+                text.contains("/d/a' with directory 'd/a'") && text.contains("/d/b' with non-directory 'd/b'"),
+                "{text}"
+            );
+        }
+        sides.pmove().args(["--merge", "-n", "d"]).arg(&*sides.to).run().ok().stderr_is("");
+        expect(&sides.from, &[("d", "/"), ("d/a", "/"), ("d/a/f", "1"), ("d/b", "2")]);
+        expect(&sides.to, &[("d", "/"), ("d/a", "3"), ("d/b", "/"), ("d/b/g", "4")]);
+    }
+}
+
+#[test]
+fn h08_of_two_sources_the_first_wins_whatever_the_policy_and_the_threads() {
+    for jobs in ["1", "8"] {
+        for (policy, code) in [(&["-f"][..], 1), (&["-n"], 0), (&[], 1), (&["--on-conflict=keep-both"], 0)] {
+            for sides in everywhere() {
+                // `whole` is not at the target before, so that it is moved there in one piece.
+                let tree = Tree::new().files(40, |i| (format!("a/d/f{i}"), "a".into()));
+                let tree = tree.files(40, |i| (format!("b/d/f{}", i + 20), "b".into()));
+                tree.file("a/d/whole/x/f", "a")
+                    .file("b/d/whole/x/f", "b")
+                    .file("b/d/whole/x/g", "b")
+                    .build(&sides.from);
+                Tree::new().file("d/f0", "old").file("d/f59", "old").build(&sides.to);
+                let output = sides.pmove().args(["--merge", "-j", jobs]).args(policy).args(["a/d", "b/d"]);
+                output.arg(&*sides.to).run().fails_with(code);
+                let found = found(&sides.to.join("d"));
+                for i in 1..40 {
+                    assert_eq!(found[&format!("f{i}")], "a", "f{i} {policy:?}");
+                }
+                for i in 40..59 {
+                    assert_eq!(found[&format!("f{i}")], "b", "f{i} {policy:?}");
+                }
+                let old = if policy == ["-f"] { ["a", "b"] } else { ["old", "old"] };
+                assert_eq!([&found["f0"], &found["f59"]], old);
+                assert_eq!([&found["whole/x/f"], &found["whole/x/g"]], ["a", "b"]);
+                assert_eq!(found.contains_key("whole/x/f (1)"), policy == ["--on-conflict=keep-both"]);
+            }
+        }
+    }
+}
+
+#[test]
+fn patterns_and_lists_merge_too() {
+    for sides in everywhere() {
+        Tree::new().file("a/d/f", "1").file("b/d/g", "2").build(&sides.from);
+        Tree::new().file("d/h", "3").build(&sides.to);
+        sides.pmove().args(["--merge", "*/d"]).arg(&*sides.to).run().ok().stderr_is("");
+        expect(&sides.to, &[("d", "/"), ("d/f", "1"), ("d/g", "2"), ("d/h", "3")]);
+        Tree::new().file("c/d/i", "4").file("c/d/j", "5").build(&sides.from);
+        // As `find` lists them: what has gone with its directory counts as moved.
+        let list = "c/d\nc/d/i\nc/d/j\n";
+        sides.pmove().args(["--merge", "-"]).arg(&*sides.to).stdin(list).run().ok().stderr_is("");
+        assert_eq!([&found(&sides.to)["d/i"], &found(&sides.to)["d/j"]], ["4", "5"]);
+    }
+}
+
+#[test]
+fn a_new_name_is_merged_into_as_well() {
+    for sides in everywhere() {
+        Tree::new().file("d/f", "1").build(&sides.from);
+        Tree::new().file("e/g", "2").build(&sides.to);
+        sides.pmove().args(["--merge", "-T", "d"]).arg(sides.to.join("e")).run().ok().stderr_is("");
+        expect(&sides.to, &[("e", "/"), ("e/f", "1"), ("e/g", "2")]);
+        assert!(names(&sides.from).is_empty());
+    }
+}
+
+#[test]
+fn h07_nothing_is_merged_into_itself() {
+    let sides = one_device();
+    Tree::new().file("d/f", "f").file("d/x/d/g", "g").build(&sides.from);
+    for (target, said) in [("d/x", "to a subdirectory of itself"), (".", "not replacing")] {
+        let output = sides.pmove().args(["--merge", "d", target]).run();
+        assert!(output.fails_with(1).stderr_text().contains(said), "{}", output.dump());
+    }
+    expect(&sides.from, &[("d", "/"), ("d/f", "f"), ("d/x", "/"), ("d/x/d", "/"), ("d/x/d/g", "g")]);
+    // Upwards is fine: what comes up may be called like what it comes out of.
+    sides.pmove().args(["--merge", "d/x/d", "."]).run().ok().stderr_is("");
+    expect(&sides.from, &[("d", "/"), ("d/f", "f"), ("d/g", "g"), ("d/x", "/")]);
+}
+
+#[test]
+fn h43_links_are_kept_across_merged_directories() {
+    for sides in everywhere() {
+        let tree = (0..30).fold(Tree::new(), |tree, i| tree.file(format!("d/{}/f{i}", i % 10), format!("{i}")));
+        let link = |i: usize| (format!("d/{}/l{i}", (i + 3) % 10), format!("d/{}/f{i}", i % 10));
+        let tree = (0..30).map(link).fold(tree, |tree, (link, file)| tree.hard_link(link, file));
+        // One more name in a directory that moves whole.
+        let tree = (0..5).fold(tree, |tree, i| tree.hard_link(format!("d/whole/w{i}"), format!("d/{}/f{i}", i % 10)));
+        tree.build(&sides.from);
+        let whole = Snapshot::of(sides.from.join("d"));
+        (0..10).fold(Tree::new(), |tree, i| tree.dir(format!("d/{i}"))).build(&sides.to);
+        sides.pmove().args(["--merge", "d"]).arg(&*sides.to).run().ok().stderr_is("");
+        let without_times = |snapshot: Snapshot| snapshot.edit(|_, entry| entry.mtime = (0, 0));
+        assert_same(&without_times(whole), &without_times(Snapshot::of(sides.to.join("d"))));
+        assert!(names(&sides.from).is_empty());
+    }
+}
+
+#[test]
+fn h18_what_cannot_be_read_stays_and_the_rest_is_merged() {
+    for sides in everywhere() {
+        let tree = Tree::new().file("d/a/f", "1").file("d/shut/g", "2").file("d/z/h", "3").dir("d/shut").mode(0o000);
+        tree.build(&sides.from);
+        Tree::new().dir("d/a").dir("d/shut").dir("d/z").build(&sides.to);
+        sides.give_away();
+        let output = ordinarily(sides.pmove().args(["--merge", "d"]).arg(&*sides.to)).run();
+        output.fails_with(1);
+        assert!(
+            output.stderr_text().starts_with("pmove: cannot read directory 'd/shut': Permission denied\n"),
+            "{}",
+            output.dump()
+        );
+        fs::set_permissions(sides.from.join("d/shut"), fs::Permissions::from_mode(0o755)).unwrap();
+        expect(&sides.from, &[("d", "/"), ("d/shut", "/"), ("d/shut/g", "2")]);
+        expect(&sides.to, &[("d", "/"), ("d/a", "/"), ("d/a/f", "1"), ("d/shut", "/"), ("d/z", "/"), ("d/z/h", "3")]);
+        sides.assert_no_litter();
+    }
+}
+
+#[test]
+fn h20_h21_what_is_not_empty_stays_and_is_not_asked_to_go() {
+    for sides in everywhere() {
+        Tree::new().file("d/a/f", "1").file("d/b/g", "2").file("beside", "3").dir("empty").build(&sides.from);
+        Tree::new().dir("d/a").file("d/b/g", "4").build(&sides.to);
+        sides.pmove().args(["--merge", "-n", "d"]).arg(&*sides.to).run().ok().stderr_is("");
+        expect(&sides.from, &[("beside", "3"), ("d", "/"), ("d/b", "/"), ("d/b/g", "2"), ("empty", "/")]);
+    }
+}
+
+#[test]
+fn depth_is_no_limit_and_few_descriptors_are_enough() {
+    for sides in [one_device(), across()] {
+        for dir in [&sides.from, &sides.to] {
+            fs::create_dir(dir.join("d")).unwrap();
+            nest(&dir.join("d"), "deep", 700).unwrap();
+        }
+        // As deep as a path can say in one go.
+        let deep = vec!["deep"; 700].join("/");
+        Tree::new().file(format!("d/{deep}/f"), "f").file("d/deep/deep/g", "g").build(&sides.from);
+        sides.pmove().args(["--merge", "d"]).arg(&*sides.to).limit("-n 64").run().ok().stderr_is("");
+        assert_eq!(fs::read(sides.to.join("d").join(&deep).join("f")).unwrap(), b"f");
+        assert!(names(&sides.from).is_empty());
+    }
+}
+
+#[test]
+fn h82_deeper_than_any_path() {
+    for sides in [one_device(), across()] {
+        for dir in [&sides.from, &sides.to] {
+            nest(dir, "deep", 2_000).unwrap();
+        }
+        sides.pmove().args(["--merge", "deep"]).arg(&*sides.to).run().ok().stderr_is("");
+        assert!(names(&sides.from).is_empty());
+    }
+}
+
+#[test]
+fn h82_few_descriptors_are_enough_for_many_directories() {
+    for (sides, limit) in everywhere().into_iter().zip(["-n 64", "-n 64", "-n 48"]) {
+        let dir = |i: usize| format!("d/{}/{}", i % 7, i % 150);
+        let tree = Tree::new().files(600, |i| (format!("{}/f{i}", dir(i)), format!("{i}")));
+        // Files of directories that move whole would have to wait for each other, open.
+        let tree = (0..40)
+            .step_by(2)
+            .fold(tree, |tree, i| tree.hard_link(format!("{}/l{i}", dir(i + 50)), format!("{}/f{i}", dir(i))));
+        tree.build(&sides.from);
+        let whole = Snapshot::of(sides.from.join("d"));
+        // Half of the directories are there.
+        (0..150).step_by(2).fold(Tree::new(), |tree, i| tree.dir(dir(i))).build(&sides.to);
+        sides.pmove().args(["--merge", "d"]).arg(&*sides.to).limit(limit).run().ok().stderr_is("");
+        let without_times = |snapshot: Snapshot| snapshot.edit(|_, entry| entry.mtime = (0, 0));
+        assert_same(&without_times(whole), &without_times(Snapshot::of(sides.to.join("d"))));
+        assert!(names(&sides.from).is_empty());
+        sides.assert_no_litter();
+    }
+}
+
+#[test]
+fn the_number_of_workers_changes_nothing() {
+    for policy in [&["-f"][..], &["-n"], &["--on-conflict=keep-both"], &[]] {
+        for make in [one_device, across, back] {
+            let [one, eight] = ["1", "8"].map(|jobs| {
+                let sides = make();
+                let tree = Tree::new().files(300, |i| (format!("d/{}/{}/f{i}", i % 5, i % 11), format!("new {i}")));
+                tree.build(&sides.from);
+                let kept = |i: usize| (format!("d/{}/{}/f{i}", i % 5, i % 11), format!("old {i}"));
+                Tree::new().files(20, |i| kept(i * 2)).file("d/4/7", "in the way").build(&sides.to);
+                sides.pmove().args(["--merge", "-j", jobs]).args(policy).arg("d").arg(&*sides.to).run();
+                sides.assert_no_litter();
+                (found(&sides.from), found(&sides.to))
+            });
+            assert_eq!(one, eight, "{policy:?}");
+        }
+    }
+}
+
+#[test]
+fn a_dry_run_says_what_would_be_merged_and_changes_nothing() {
+    for sides in everywhere() {
+        build(&sides);
+        let before = (found(&sides.from), found(&sides.to));
+        let output = sides.pmove().args(["--merge", "--dry-run", "-n", "d"]).arg(&*sides.to).run();
+        let to = sides.to.display();
+        let mut lines: Vec<String> = output.ok().stdout_text().lines().map(str::to_owned).collect();
+        lines.sort();
+        let expected = ["d/missing", "d/new", "d/sub/deep"].map(|path| format!("would move '{path}' -> '{to}/{path}'"));
+        assert_eq!(lines, expected);
+        assert_eq!(before, (found(&sides.from), found(&sides.to)));
+    }
+}
+
+/// Merged directories of every sort, to be killed in: some are there, some not, one file is skipped.
+fn build_to_be_killed(sides: &Sides) -> Snapshot {
+    let tree = Tree::new().files(24, |i| (format!("d/{}/f{i}", i % 4), format!("{i} ").repeat(i * 50)));
+    let tree =
+        tree.file("d/whole/a/f", "whole").file("d/whole/g", "too").file("d/0/both", "new").file("d/1/x/y/f", "y");
+    tree.build(&sides.from);
+    let whole = Snapshot::of(sides.from.join("d"));
+    Tree::new().dir("d/0").dir("d/1/x/y").dir("d/2").file("d/0/both", "old").build(&sides.to);
+    whole
+}
+
+#[track_caller]
+fn check_after_kill(sides: &Sides, whole: &Snapshot, when: &str) {
+    let without = |snapshot: Snapshot| snapshot.edit(|_, entry| entry.mtime = (0, 0));
+    let moved = without(Snapshot::of(sides.to.join("d")));
+    let expected = without(whole.clone()).edit(|path, entry| {
+        if path == Path::new("0/both") {
+            *entry = moved.get(path).unwrap().clone();
+        }
+    });
+    assert_same(&expected, &moved);
+    assert_eq!(fs::read(sides.to.join("d/0/both")).unwrap(), b"old", "{when}");
+    expect(&sides.from, &[("d", "/"), ("d/0", "/"), ("d/0/both", "new")]);
+    sides.assert_no_litter();
+}
+
+fn kill_everywhere(make: fn() -> Sides) {
+    let command = |sides: &Sides| sides.pmove().args(["--merge", "-n", "-j", "1", "d"]).arg(&*sides.to);
+    let sides = make();
+    let whole = build_to_be_killed(&sides);
+    let (output, counts) = Strace::new().count(command(&sides));
+    output.ok();
+    check_after_kill(&sides, &whole, "not at all");
+    let mut kills = 0;
+    let calls = [
+        "renameat2",
+        "renameat",
+        "linkat",
+        "unlinkat",
+        "mkdirat",
+        "openat",
+        "syncfs",
+        "fsync",
+        "write",
+        "flock",
+        "utimensat",
+    ];
+    for call in calls {
+        let count = counts.of(call);
+        for n in (1..=count).step_by(usize::try_from((count / 8).max(1) | 1).unwrap()) {
+            let sides = make();
+            let whole = build_to_be_killed(&sides);
+            let when = format!("killed at {call} {n}");
+            let killed = injected(command(&sides), &[&format!("{call}:signal=KILL:when={n}")]).run();
+            kills += u32::from(killed.signal.is_some());
+            let output: common::run::Output = command(&sides).run();
+            assert_eq!(output.code, Some(0), "{when}\n{}", output.dump());
+            check_after_kill(&sides, &whole, &when);
+        }
+    }
+    assert!(kills > 10, "only {kills} runs were killed");
+}
+
+#[test]
+#[ignore = "needs strace"]
+fn p6_killed_while_merging_on_one_device_the_re_run_finishes() {
+    kill_everywhere(one_device);
+}
+
+#[test]
+#[ignore = "needs strace"]
+fn p6_killed_while_merging_across_devices_the_re_run_finishes() {
+    kill_everywhere(across);
+    kill_everywhere(back);
+}
+
+#[test]
+fn an_interrupted_merge_is_finished_by_the_same_command() {
+    for sides in [across(), back()] {
+        let tree = Tree::new().files(200, |i| (format!("d/{}/f{i}", i % 50), "x".repeat(1 << 16)));
+        tree.build(&sides.from);
+        let whole = found(&sides.from);
+        (0..50).fold(Tree::new(), |tree, i| tree.dir(format!("d/{i}"))).build(&sides.to);
+        let command = || -> Pmove { sides.pmove().args(["--merge", "-j", "2", "d"]).arg(&*sides.to) };
+        let mut running = command().spawn();
+        promises::wait_until("something has arrived", || {
+            !running.is_running() || (0..50).any(|i| !names(&sides.to.join(format!("d/{i}"))).is_empty())
+        });
+        running.signal(rustix::process::Signal::TERM);
+        running.wait();
+        assert_eq!(litter(&sides.to), Vec::<std::path::PathBuf>::new());
+        if sides.from.join("d").exists() {
+            command().run().ok().stderr_is("");
+        }
+        assert_eq!(found(&sides.to), whole);
+        assert!(names(&sides.from).is_empty());
+    }
+}
+
+/// A directory that somebody fills while it is being merged is not removed, nor is anything in it.
+#[test]
+fn h20_what_appears_while_merging_is_merged_or_stays() {
+    for sides in everywhere() {
+        Tree::new().files(200, |i| (format!("d/{}/f{i}", i % 20), "x".into())).build(&sides.from);
+        (0..20).fold(Tree::new(), |tree, i| tree.dir(format!("d/{i}"))).build(&sides.to);
+        let mut running = sides.pmove().args(["--merge", "d"]).arg(&*sides.to).spawn();
+        let mut made = 0;
+        while running.is_running() && made < 2_000 {
+            if fs::write(sides.from.join(format!("d/19/late{made}")), "late").is_err() {
+                break;
+            }
+            made += 1;
+        }
+        running.wait();
+        let (here, there) = (found(&sides.from), found(&sides.to));
+        for i in 0..made {
+            let name = format!("d/19/late{i}");
+            assert!(here.contains_key(&name) || there.contains_key(&name), "{name} is gone");
+        }
+        assert_eq!(there.keys().filter(|name| name.contains("/f")).count(), 200);
+    }
+}
