@@ -40,9 +40,9 @@ fn require_mv_9_1() {
 }
 
 /// What differs, in words; empty if nothing does.
-fn difference(row: &Row, world: &World) -> String {
+fn difference(row: &Row, world: &mut World) -> String {
     let theirs = unlike::as_of_today(row, row.run(Pmove::other("mv"), world));
-    let ours = row.run(Pmove::new().called("mv"), world);
+    let ours = unlike::unordered(row, row.run(Pmove::new().called("mv"), world));
     let mut text = String::new();
     let mut tell = |what: &str, theirs: &str, ours: &str| {
         if theirs != ours {
@@ -68,10 +68,10 @@ fn told(text: &str) -> String {
 fn differences(rows: &[Row]) -> BTreeMap<String, String> {
     let next = AtomicUsize::new(0);
     let work = || {
-        let worlds = [World::new(Device::Same), World::new(Device::Other)];
+        let mut worlds = [World::new(Device::Same), World::new(Device::Other)];
         let mut found = Vec::new();
         while let Some(row) = rows.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let text = difference(row, &worlds[usize::from(row.is_across)]);
+            let text = difference(row, &mut worlds[usize::from(row.is_across)]);
             if !text.is_empty() {
                 found.push((row.name(), text));
             }

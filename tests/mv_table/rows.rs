@@ -4,7 +4,7 @@ use crate::row::Row;
 use crate::world::Device;
 
 /// All of them.
-pub fn all() -> Vec<Row> {
+pub(crate) fn all() -> Vec<Row> {
     let mut rows = Vec::new();
     for (setup, lines) in THOUGHT_OF {
         for line in *lines {
@@ -21,8 +21,7 @@ pub fn all() -> Vec<Row> {
 }
 
 /// What a source is, with what it takes to make it so.
-const SOURCES: &[&str] =
-    &["s=f", "s=d", "s=D", "s=p", "S=f s=l:S", "S=D s=l:S", "s=l:nowhere", "s=l:TO/t", "other=f"];
+const SOURCES: &[&str] = &["s=f", "s=d", "s=D", "s=p", "S=f s=l:S", "S=D s=l:S", "s=l:nowhere", "s=l:TO/t", "other=f"];
 
 /// What a target is. `TO/T` is what a symlink leads to.
 const TARGETS: &[&str] =
@@ -297,10 +296,23 @@ const THOUGHT_OF: &[(&str, &[&str])] = &[
     ("a=f a~=f", &["mv -b a~ a", "mv --backup=simple a~ a", "mv --backup=t a~ a", "mv -b a a~", "mv -S ~ a~ a TO"]),
     ("a=f TO/a=f TO/a~=d", &["mv -b a TO", "mv --backup=t a TO", "mv -bv a TO", "mv -b -S .o a TO"]),
     ("d=D TO/d=D TO/d~=D", &["mv -b d TO", "mv -bT d TO/d", "mv -T --backup=t d TO/d", "mv -bTv d TO/d"]),
-    ("a=f d=D TO/a=D TO/d=f", &["mv a d TO", "mv -b a d TO", "mv -bv a d TO", "mv -n a d TO", "mv -u a d TO", "mv -i a d TO <y,y"]),
+    (
+        "a=f d=D TO/a=D TO/d=f",
+        &["mv a d TO", "mv -b a d TO", "mv -bv a d TO", "mv -n a d TO", "mv -u a d TO", "mv -i a d TO <y,y"],
+    ),
     (
         "a=d b=d a/f=f b/f=f c=d TO/x=d",
-        &["mv a/f b/f c", "mv a/f b/f TO", "mv -f a/f b/f TO", "mv -n a/f b/f TO", "mv -b a/f b/f TO", "mv -i a/f b/f TO <y,y", "mv -u a/f b/f TO", "mv -v a/f b/f TO", "mv --backup=t a/f b/f TO"],
+        &[
+            "mv a/f b/f c",
+            "mv a/f b/f TO",
+            "mv -f a/f b/f TO",
+            "mv -n a/f b/f TO",
+            "mv -b a/f b/f TO",
+            "mv -i a/f b/f TO <y,y",
+            "mv -u a/f b/f TO",
+            "mv -v a/f b/f TO",
+            "mv --backup=t a/f b/f TO",
+        ],
     ),
     ("a=d b=d a/d=D b/d=d b/d/z=f", &["mv a/d b/d TO", "mv b/d a/d TO", "mv -b a/d b/d TO", "mv -n a/d b/d TO"]),
     // Links, and what they lead to.
@@ -373,9 +385,31 @@ const THOUGHT_OF: &[(&str, &[&str])] = &[
         ],
     ),
     // What may not be.
-    ("a=f r=d0 TO/r=d0", &["mv a r", "mv a TO/r", "mv -b a TO/r", "mv -v a TO/r/new", "mv r TO", "mv -t TO/r a", "mv r TO/new"]),
-    ("d=D TO/d=d TO/e=d TO/f=D", &["mv d TO", "mv d TO/e", "mv -T d TO/e", "mv -T d TO/f", "mv -n d TO", "mv -nT d TO/e", "mv -v d TO", "mv -u d TO", "mv -i d TO <y", "mv d TO/f", "mv -fT d TO/f", "mv -vT d TO/e"]),
-    ("d=D p=p l=l:d TO/d=f TO/p=p TO/l=f", &["mv d p l TO", "mv -v p l TO", "mv -i p l TO <y,y", "mv -b d p l TO", "mv -n d p l TO"]),
+    (
+        "a=f r=d0 TO/r=d0",
+        &["mv a r", "mv a TO/r", "mv -b a TO/r", "mv -v a TO/r/new", "mv r TO", "mv -t TO/r a", "mv r TO/new"],
+    ),
+    (
+        "d=D TO/d=d TO/e=d TO/f=D",
+        &[
+            "mv d TO",
+            "mv d TO/e",
+            "mv -T d TO/e",
+            "mv -T d TO/f",
+            "mv -n d TO",
+            "mv -nT d TO/e",
+            "mv -v d TO",
+            "mv -u d TO",
+            "mv -i d TO <y",
+            "mv d TO/f",
+            "mv -fT d TO/f",
+            "mv -vT d TO/e",
+        ],
+    ),
+    (
+        "d=D p=p l=l:d TO/d=f TO/p=p TO/l=f",
+        &["mv d p l TO", "mv -v p l TO", "mv -i p l TO <y,y", "mv -b d p l TO", "mv -n d p l TO"],
+    ),
 ];
 
 /// Command lines that are wrong, or written in an unusual way.

@@ -13,13 +13,55 @@ struct Reason {
 
 const REASONS: &[Reason] = &[];
 
-/// What mv 9.11 says where 9.1 says something else (MV.md of the design, NEWS of coreutils).
-pub fn as_of_today(_row: &Row, outcome: Outcome) -> Outcome {
+/// What mv 9.11 does where the 9.1 that is installed does something else: a question that is answered with no is a failure,
+/// what would replace a directory is named, and a target that the kernel will not have replaced is not "moved to".
+pub(crate) fn as_of_today(row: &Row, mut outcome: Outcome) -> Outcome {
+    let mut answers = row.answers().into_iter();
+    let questions = outcome.stderr.matches("? ").count();
+    let declined = (0..questions).filter(|_| !answers.next().is_some_and(|answer| answer.starts_with(['y', 'Y'])));
+    if declined.count() > 0 {
+        outcome.code = Some(1);
+    }
+    let lines = outcome.stderr.split_inclusive('\n');
+    let lines: Vec<String> = lines.map(|line| not_empty(name_the_source(row, line))).collect();
+    outcome.stderr = lines.concat().replace(
+        "options --backup and --no-clobber are mutually exclusive",
+        "cannot combine --backup with --exchange, -n, or --update=none-fail",
+    );
+    unordered(row, outcome)
+}
+
+fn name_the_source(row: &Row, line: &str) -> String {
+    let target = line.split_once("mv: cannot overwrite directory '").map(|(_, rest)| rest);
+    let Some(target) = target.and_then(|rest| rest.strip_suffix("' with non-directory\n")) else {
+        return line.to_owned();
+    };
+    let sources = row.sources();
+    let base = |path: &str| path.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_owned();
+    let source = sources.iter().find(|source| base(source) == base(target)).unwrap_or(&sources[0]);
+    line.replace("non-directory\n", &format!("non-directory '{source}'\n"))
+}
+
+fn not_empty(line: String) -> String {
+    let names = line.strip_prefix("mv: cannot move ").and_then(|rest| rest.strip_suffix(": Directory not empty\n"));
+    match names.and_then(|names| names.split_once(" to ")) {
+        Some((_, target)) => format!("mv: cannot overwrite {target}: Directory not empty\n"),
+        None => line,
+    }
+}
+
+/// In which order the entries of one directory are copied is nobody's promise.
+pub(crate) fn unordered(row: &Row, mut outcome: Outcome) -> Outcome {
+    if row.is_across && outcome.stdout.contains("created directory") {
+        let mut lines: Vec<&str> = outcome.stdout.split_inclusive('\n').collect();
+        lines.sort_unstable();
+        outcome.stdout = lines.concat();
+    }
     outcome
 }
 
 /// What differs by its reasons, and what has none.
-pub fn explain(found: &BTreeMap<String, String>) -> (String, Vec<String>) {
+pub(crate) fn explain(found: &BTreeMap<String, String>) -> (String, Vec<String>) {
     let mut rest = found.clone();
     let mut told = String::new();
     for Reason { why, rows } in REASONS {
@@ -59,9 +101,13 @@ fn matches(pattern: &str, name: &str) -> bool {
 }
 
 /// The lines that only one of both has.
-pub fn changes(known: &str, told: &str) -> String {
+pub(crate) fn changes(known: &str, told: &str) -> String {
     let only = |these: &str, those: &str, sign: char| -> String {
-        these.lines().filter(|line| !those.lines().any(|other| other == *line)).map(|line| format!("{sign} {line}\n")).collect()
+        these
+            .lines()
+            .filter(|line| !those.lines().any(|other| other == *line))
+            .map(|line| format!("{sign} {line}\n"))
+            .collect()
     };
     only(known, told, '-') + &only(told, known, '+')
 }
