@@ -93,16 +93,18 @@ fn check_slash(path: &[u8], source: &[u8]) -> Result<()> {
         Ok(stat) => stat.is_dir(),
         Err(source) => return Err(Box::new(MoveError::Stat { path: from, source })),
     };
-    let not_a_directory = Errno::NOTDIR;
+    let refuse = |source| MoveError::Move { from: from.clone(), to: to.clone(), source };
     Err(Box::new(match (look(path), open_directory(path)) {
-        (Err(_), _) if is_dir => return Ok(()),
-        (Ok(stat), Ok(_)) if is_dir && stat.is_dir() => return Ok(()),
-        (Ok(_), Ok(_)) if !is_dir => MoveError::FileOverDirectory { from, to },
+        (_, Ok(_)) if !is_dir => MoveError::FileOverDirectory { from, to },
+        // The root has no name.
+        (Err(_), Ok(_)) => refuse(Errno::BUSY),
+        (Err(_), Err(_)) if is_dir => return Ok(()),
+        (Ok(stat), Ok(_)) if stat.is_dir() => return Ok(()),
         // A symlink that leads nowhere.
         (Ok(_), Err(Errno::NOENT)) if is_dir => MoveError::DirectoryOverFile { from, to },
-        (Err(_), _) | (Ok(_), Err(Errno::NOENT)) => MoveError::Move { from, to, source: not_a_directory },
+        (Err(_) | Ok(_), Err(Errno::NOENT)) => refuse(Errno::NOTDIR),
         // A file, or a symlink, which is not a directory even if it leads to one.
-        (Ok(_), _) => MoveError::Stat { path: to, source: not_a_directory },
+        _ => MoveError::Stat { path: to, source: Errno::NOTDIR },
     }))
 }
 

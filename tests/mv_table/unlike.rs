@@ -11,7 +11,72 @@ struct Reason {
     rows: &'static [&'static str],
 }
 
-const REASONS: &[Reason] = &[];
+const REASONS: &[Reason] = &[
+    Reason {
+        why: "Options of mv 9.11, which 9.1 does not have. MV.md: Options",
+        rows: &[
+            "* | mv --n a b",
+            "* | mv --no* a b",
+            "* | mv --d* a b",
+            "* | mv --e* a b",
+            "* | mv --=x a b",
+            "* | mv --update=x a b",
+        ],
+    },
+    Reason {
+        why: "Options of pmove's own; README: Options",
+        rows: &["* | mv -h a b", "* | mv -V a b", "* | mv -j 2 a b", "* | mv --base a b"],
+    },
+    Reason { why: "Help and version are pmove's", rows: &["* | mv --help", "* | mv --version a b", "* | mv a --vers"] },
+    Reason {
+        why: "What was typed is quoted as names are, whatever bytes it has. MV.md: Quoting",
+        rows: &["* | mv -\\x*", "* | mv --a\\x0ab a b", "* | mv --backup=it's a b", "* | mv -bv it's TO"],
+    },
+    Reason {
+        why: "., .. and / cannot be moved, whatever else is said. MV.md: Names, slashes, identity",
+        rows: &[
+            "* | mv / TO",
+            "* | mv // TO",
+            "* | mv --strip-trailing-slashes / TO",
+            "* | mv -n . TO",
+            "* | mv . TO*",
+            "* | mv -T . TO/new",
+            "* | mv .. TO",
+            "other * | mv *. TO",
+            "other * | mv --st d/./ TO",
+        ],
+    },
+    Reason {
+        why: "A symlink with a slash behind it is no directory, and is not followed. MV.md: Names, slashes, identity",
+        rows: &["* | S=D s=l:S* | mv s/ TO/t", "other | s=l:TO/t TO/*t=* | mv s/ TO/t", "other | * | mv ld/ TO*"],
+    },
+    Reason {
+        why: "A slash behind a new name wants a directory, on another device too. MV.md: Names, slashes, identity",
+        rows: &["other * | mv -v s TO/t/", "other * | mv a TO/new/"],
+    },
+    Reason {
+        why: "A target is named without the slash that was behind it",
+        rows: &["same | s=d | mv -v s TO/t/", "same | s=D | mv -v s TO/t/"],
+    },
+    Reason {
+        why: "--strip-trailing-slashes is for sources, and strips before anything is tried. MV.md: Names, slashes, identity",
+        rows: &[
+            "* | mv --strip-trailing-slashes a TO/new/",
+            "same * | mv --strip-trailing-slashes a/// TO/new",
+            "same * | mv --strip-trailing-slashes ld/ TO/new",
+        ],
+    },
+    Reason {
+        why: "Of two sources with one name the later is refused, also a directory, and nobody is asked about it. DESIGN.md: P3",
+        rows: &["* | mv a/d b/d TO", "* | mv b/d a/d TO", "* | mv -b a/d b/d TO", "* | mv -i a/f b/f TO <y,y"],
+    },
+    Reason {
+        why: "A backup does not replace one more name of the source. MV.md: Run-time messages",
+        rows: &["* | mv --backup=simple h a"],
+    },
+    Reason { why: "The command line is judged before files are looked at", rows: &["* | mv --backup=foo a b c"] },
+    Reason { why: "Only what has been done is told", rows: &["other * | mv -v a TO/r/new"] },
+];
 
 /// What mv 9.11 does where the 9.1 that is installed does something else: a question that is answered with no is a failure,
 /// what would replace a directory is named, and a target that the kernel will not have replaced is not "moved to".
@@ -39,6 +104,7 @@ fn name_the_source(row: &Row, line: &str) -> String {
     let sources = row.sources();
     let base = |path: &str| path.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_owned();
     let source = sources.iter().find(|source| base(source) == base(target)).unwrap_or(&sources[0]);
+    let source = if row.line.contains("--strip") { source.trim_end_matches('/') } else { source };
     line.replace("non-directory\n", &format!("non-directory '{source}'\n"))
 }
 
