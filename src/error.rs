@@ -110,6 +110,12 @@ pub enum MoveError {
         /// The target.
         to: PathBuf,
     },
+    /// A path that is to be kept below the target leads up.
+    #[error("cannot keep the path of {}: it holds '..'", Quoted(path))]
+    LeadsUp {
+        /// The source.
+        path: PathBuf,
+    },
     /// A directory would end up inside itself.
     #[error("cannot move {} to a subdirectory of itself, {}", Quoted(from), Quoted(to))]
     IntoItself {

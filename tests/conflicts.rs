@@ -311,3 +311,16 @@ fn a_link_is_replaced_itself_under_every_policy() {
         }
     }
 }
+
+/// What mv's user sees of one operand when the next one's turn comes.
+#[test]
+fn an_operand_sees_what_became_of_those_before_it() {
+    for sides in everywhere() {
+        Tree::new().file("dir/x", "x").file("dir/y", "y").symlink("link", "dir").file("a", "a").build(&sides.from);
+        let ended = sides.pmove().args(["a", "link/y", "dir", "link/x"]).arg(&*sides.to).run();
+        ended.fails_with(1).stderr_has("cannot stat 'link/x': ");
+        assert_eq!(names(&sides.from), ["link"]);
+        assert_eq!(names(&sides.to), ["a", "dir", "y"]);
+        assert_eq!(names(&sides.to.join("dir")), ["x"]);
+    }
+}

@@ -12,12 +12,13 @@ mod word;
 mod words;
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::exec::{Coordinator, dry_run};
-use crate::plan::{Planner, resolve_destination};
+use crate::plan::{MakeDir, Planner, resolve_destination};
 use crate::report::{Counters, Finished, Options, Reporter, Summary};
 use crate::transfer::{Context, Stop};
 
@@ -87,14 +88,24 @@ fn move_all(
     counters: &Arc<Counters>,
     reporter: &mut Reporter,
 ) -> anyhow::Result<Summary> {
-    crate::sys::clear_umask();
+    let umask = crate::sys::clear_umask();
     let stop = Stop::new(signals.flag(), signals.second());
     let wants_paths = settings.wants_paths();
     let context = Context::new((settings.policy, settings.way), settings.sync, wants_paths, Arc::clone(counters), stop);
     let context = Arc::new(context.with_max_errors(settings.max_errors).with_debug(settings.debug));
-    let destination = resolve_destination(&settings.destination, settings.kind, settings.only.as_deref())?;
+    let mkdir = match (settings.mkdir, settings.dry_run) {
+        (false, _) => MakeDir::No,
+        (true, true) => MakeDir::Pretend,
+        (true, false) => MakeDir::Yes(0o777 & !umask),
+    };
+    let destination = resolve_destination(&settings.destination, settings.kind, settings.only.as_deref(), mkdir)?;
     let target = destination.target.place.dir.id();
-    let planner = Planner::new(destination, context.open_dirs / 2);
+    context.sync_made(&destination.made_in).map_err(std::io::Error::from)?;
+    let mut planner = Planner::new(destination, context.open_dirs / 2);
+    if settings.parents {
+        let base = settings.sources.base.as_ref().map(|base| base.as_os_str().as_bytes());
+        planner = planner.keeping(base.unwrap_or_default());
+    }
     let mut sources = settings.sources;
     sources.skip = Some((target.dev, target.ino));
     let candidates = sources.into_stream();

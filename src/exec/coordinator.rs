@@ -2,6 +2,8 @@
 //! only one that talks to the user.
 
 mod asking;
+mod goals;
+mod merging;
 mod settling;
 
 use std::collections::VecDeque;
@@ -9,16 +11,16 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvError};
 use std::time::Duration;
 
-use rustix::io::Errno;
-
 use crate::error::{MoveError, Quoted};
-use crate::item::{Batch, Gathered, Item, Outcome, Place, Settled};
+use crate::item::{Batch, Below, Gathered, Item, Outcome, Place, Settled, Standing};
 use crate::plan::{Planned, Planner};
 use crate::report::{Phase, Reporter, Summary};
 use crate::source::{Candidate, Stream};
-use crate::transfer::{Context, Deferred, Leftovers, PublishedTree, Resumed, Target, TreeJob};
+use crate::transfer::{Context, Deferred, PublishedTree, Resumed, Target, TreeJob};
 
 use asking::Question;
+use goals::Goals;
+use merging::Merging;
 
 use super::Pace;
 use super::engine::{Engine, Event};
@@ -49,7 +51,8 @@ pub(crate) struct Coordinator<'a> {
     open: Option<Batch<Target>>,
     in_flight: usize,
     permits: usize,
-    leftovers: Option<Leftovers>,
+    goals: Goals,
+    merging: Merging,
     groups: Groups,
     questions: Vec<Question>,
     trees: VecDeque<TreeJob>,
@@ -64,12 +67,15 @@ pub(crate) struct Coordinator<'a> {
 }
 
 impl<'a> Coordinator<'a> {
-    pub(crate) fn new(context: Arc<Context>, mut planner: Planner, reporter: &'a mut Reporter, pace: Pace) -> Self {
-        let leftovers = planner.take_leftovers();
+    pub(crate) fn new(context: Arc<Context>, planner: Planner, reporter: &'a mut Reporter, pace: Pace) -> Self {
         let tally = Tally::new(Arc::clone(&context), reporter);
         // An item that waits holds its staged file; should it be a batch of its own, also its directory and its record.
-        let permits = (context.descriptors / 6).clamp(1, IN_FLIGHT);
+        // Where there are many target directories, each batch may be one of few items.
+        let each = if context.policy.merge || planner.keeps_paths() { 12 } else { 6 };
+        let permits = (context.descriptors / each).clamp(1, IN_FLIGHT);
         Self {
+            goals: Goals::new(context.descriptors),
+            merging: Merging::default(),
             context,
             planner,
             tally,
@@ -78,7 +84,6 @@ impl<'a> Coordinator<'a> {
             open: None,
             in_flight: 0,
             permits,
-            leftovers,
             groups: Groups::default(),
             questions: Vec::new(),
             trees: VecDeque::new(),
@@ -110,7 +115,10 @@ impl<'a> Coordinator<'a> {
                 break;
             }
             match candidate {
-                Ok(candidate) => self.take(candidate, is_only)?,
+                Ok(candidate) => {
+                    self.take(candidate, is_only)?;
+                    self.merge_met()?;
+                }
                 Err(error) => self.tally.refuse(None, error),
             }
             next = if let Some(ahead) = ahead.take() {
@@ -123,7 +131,10 @@ impl<'a> Coordinator<'a> {
                 self.next_of(&mut candidates)
             };
         }
-        self.context.counters.listing_done();
+        // A merge lists as it goes.
+        if !self.context.policy.merge {
+            self.context.counters.listing_done();
+        }
         self.settle_all(Gathered::All)
     }
 
@@ -147,12 +158,8 @@ impl<'a> Coordinator<'a> {
             planned = self.planner.plan_settled(candidate);
         }
         match planned {
-            Planned::Item { source, item } => self.add(source, item, is_only),
-            Planned::Alone { source, item } => {
-                self.settle_all(Gathered::SoFar)?;
-                self.add(source, item, is_only)?;
-                self.settle_all(Gathered::SoFar)
-            }
+            Planned::Item { source, below, item } => self.place(source, below.as_deref(), item, is_only),
+            Planned::Alone { source, below, item } => self.place_alone(source, below.as_deref(), item, is_only),
             Planned::MovedBefore { order } => {
                 self.tally.finish(order, Outcome::MovedBefore, None, Vec::new());
                 Ok(())
@@ -166,18 +173,79 @@ impl<'a> Coordinator<'a> {
         }
     }
 
-    /// Adds an item to the open batch, or goes on with it where an ended run was interrupted.
-    fn add(&mut self, source: Arc<Place>, item: Item, is_only: bool) -> anyhow::Result<()> {
-        let mut item = item;
-        if let Some(leftovers) = &mut self.leftovers {
+    /// Adds an item to what goes to its target directory.
+    fn place(&mut self, source: Arc<Place>, below: Option<&Below>, item: Item, is_only: bool) -> anyhow::Result<()> {
+        let Some(below) = below else {
             let target = Arc::clone(self.planner.target());
-            let order = item.order;
-            match leftovers.resume(&self.context, &source, &target, item) {
+            return self.add(source, target, item, is_only);
+        };
+        let target = match self.target_below(below)? {
+            Ok(target) => target,
+            Err(error) => {
+                self.refuse(&item, error);
+                return Ok(());
+            }
+        };
+        let standing = self.planner.reserve(&target, &source, &item);
+        let item = Item { standing, ..item };
+        if standing == Standing::Free {
+            // Not alone: what has been made on the way there is made durable with everything else.
+            return self.add(source, target, item, false);
+        }
+        drop(target);
+        self.settle_all(Gathered::SoFar)?;
+        self.add_below(source, below, item)
+    }
+
+    /// Adds an item when everything before it is settled, and waits for it.
+    fn place_alone(
+        &mut self,
+        source: Arc<Place>,
+        below: Option<&Below>,
+        item: Item,
+        is_only: bool,
+    ) -> anyhow::Result<()> {
+        self.settle_all(Gathered::SoFar)?;
+        self.place(source, below, item, is_only)?;
+        self.settle_all(Gathered::SoFar)
+    }
+
+    /// Adds an item whose name is reserved, and waits for it.
+    fn add_below(&mut self, source: Arc<Place>, below: &Below, item: Item) -> anyhow::Result<()> {
+        match self.target_below(below)? {
+            Ok(target) => self.add(source, target, item, false)?,
+            Err(error) => self.refuse(&item, error),
+        }
+        self.settle_all(Gathered::SoFar)
+    }
+
+    /// Ends an item.
+    fn end(&mut self, settled: Settled) {
+        let Settled { item, paths, outcome, warnings, .. } = settled;
+        let stays = matches!(outcome, Outcome::Skipped | Outcome::Declined | Outcome::Failed(_));
+        self.merging.note_end(item.within, stays);
+        self.tally.finish(item.order, outcome, paths, warnings);
+    }
+
+    /// Ends an item that has failed before it was handed to anybody.
+    fn refuse(&mut self, item: &Item, error: Box<MoveError>) {
+        self.merging.note_end(item.within, true);
+        self.tally.refuse(item.order, error);
+    }
+
+    /// Adds an item to the open batch, or goes on with it where an ended run was interrupted.
+    fn add(&mut self, source: Arc<Place>, target: Arc<Target>, item: Item, is_only: bool) -> anyhow::Result<()> {
+        let mut item = item;
+        if target.has_leftovers() {
+            let (order, within) = (item.order, item.within);
+            match target.resume(&self.context, &source, item) {
                 Resumed::Afresh(back) => item = back,
                 Resumed::Settled(outcome) => {
                     if let Outcome::Failed(error) = &outcome {
                         self.context.note_failure(error);
                     }
+                    let stays = matches!(outcome, Outcome::Failed(_));
+                    self.merging.note_end(within, stays);
                     self.tally.finish(order, outcome, None, Vec::new());
                     return Ok(());
                 }
@@ -194,13 +262,21 @@ impl<'a> Coordinator<'a> {
                 }
             }
         }
-        let target = Arc::clone(self.planner.target());
         if self.may_ask(&target, &item) {
-            self.settle_all(Gathered::SoFar)?;
+            // Of what is being merged, others may wait for their other names.
+            if item.within.is_some() {
+                self.drain()?
+            } else {
+                self.settle_all(Gathered::SoFar)?
+            }
             self.note_question(source, target, item);
             return self.answer_questions();
         }
-        if self.open.as_ref().is_some_and(|open| !Arc::ptr_eq(&open.source, &source)) {
+        if self
+            .open
+            .as_ref()
+            .is_some_and(|open| !Arc::ptr_eq(&open.source, &source) || !Arc::ptr_eq(&open.target, &target))
+        {
             self.flush()?;
         }
         let same_mount = source.dir.stat().mount == target.place.dir.stat().mount;
@@ -289,9 +365,9 @@ impl<'a> Coordinator<'a> {
         match event {
             Event::Settled(settled) => {
                 self.in_flight -= settled.len();
-                for Settled { item, paths, outcome, warnings, is_tree } in settled {
-                    self.trees_open -= usize::from(is_tree);
-                    self.tally.finish(item.order, outcome, paths, warnings);
+                for settled in settled {
+                    self.trees_open -= usize::from(settled.is_tree);
+                    self.end(settled);
                 }
                 self.begin_tree()?;
             }
@@ -336,14 +412,18 @@ impl<'a> Coordinator<'a> {
                 self.in_flight -= 1;
                 self.note_question(source, target, item);
             }
+            Deferred::Merge { source, target, item } => {
+                self.in_flight -= 1;
+                self.merging.meet(source, &target, item);
+            }
             Deferred::Linked { source, target, item, file, links } => {
                 self.in_flight -= 1;
-                match self.groups.add(file, links, &source, target, item) {
+                match self.groups.add(file, links, &source, &target, item) {
                     Added::Collected => {}
                     // Its members had permits until now, or just a moment ago.
                     Added::Complete(collected) => self.begin_group(collected)?,
                     // It will have gone with the first.
-                    Added::Repeated(item, error) => self.tally.refuse(item.order, error),
+                    Added::Repeated(item, error) => self.refuse(&item, error),
                 }
             }
         }
@@ -364,29 +444,5 @@ impl<'a> Coordinator<'a> {
             self.engine()?.0.tree(job);
         }
         Ok(())
-    }
-
-    /// Removes what this run and ended ones have left at the target.
-    fn close(&mut self) {
-        let target = Arc::clone(self.planner.target());
-        if let Err((path, source)) = target.close(&self.context) {
-            // What failed has left what a later run needs, and was reported.
-            if source != Errno::NOTEMPTY || self.tally.is_flawless() {
-                self.tally.warn(&MoveError::Remove { path, source }.to_string());
-            }
-            if source != Errno::NOTEMPTY {
-                // Sources may come back: then what ended runs have left is needed once more.
-                return;
-            }
-        }
-        if self.context.stop.is_interrupted() {
-            return;
-        }
-        let met = self.leftovers.take().map(|leftovers| (target, leftovers));
-        for (target, leftovers) in met.into_iter().chain(self.planner.take_beside()) {
-            for news in leftovers.clear(&target) {
-                self.tally.warn(&news);
-            }
-        }
     }
 }

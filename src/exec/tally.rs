@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::error::MoveError;
 use crate::item::{Outcome, Paths, Warning};
-use crate::report::{Reporter, Summary, copied, exchanged, how_copied, removed, renamed, skipped};
+use crate::report::{Reporter, Summary, copied, exchanged, how_copied, removed, removed_directory, renamed, skipped};
 use crate::transfer::Context;
 
 use super::order::InOrder;
@@ -71,6 +71,12 @@ impl<'a> Tally<'a> {
                 counters.moved(1);
                 summary.moved += 1;
                 lines.out.extend(paths.map(|Paths { from, .. }| removed(&from)));
+            }
+            Outcome::Merged { removed } => {
+                counters.moved(1);
+                if removed {
+                    lines.out.extend(paths.map(|Paths { from, .. }| removed_directory(&from)));
+                }
             }
             Outcome::MovedBefore => {
                 counters.moved(1);

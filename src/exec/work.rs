@@ -14,9 +14,6 @@ use crate::transfer::{
 
 use super::engine::Event;
 
-/// So few files are synced one by one: a sync of the whole file system also waits for what others have written.
-const HANDFUL: usize = 8;
-
 /// Work that waits for the file system's barrier.
 #[derive(Debug)]
 pub(super) enum Waiting {
@@ -82,8 +79,7 @@ pub(super) fn barrier_of(context: &Context, waiting: &Waiting) -> Option<Arc<Bar
 }
 
 fn bring_to_barrier(context: &Context, staged: Staged, sink: &dyn Sink) {
-    let is_handful = staged.len() <= HANDFUL && staged.has_all_files();
-    if is_handful {
+    if staged.has_all_files() && context.may_sync_singly(staged.len()) {
         pass_alone(context, Waiting::Staged(staged), sink);
     } else {
         go_on(context, Waiting::Staged(staged), sink);

@@ -61,6 +61,10 @@ pub(crate) fn resolve(policy: &Policy, meeting: &Meeting<'_>) -> Verdict {
     }
     match policy.conflict {
         Conflict::Skip => return Verdict::Skip,
+        // What keeps a merge from going on is worth saying; a link to a directory is none.
+        Conflict::Fail if policy.merge && source.is_dir() != target.is_dir() => {
+            return Verdict::Refuse(of_kinds(source));
+        }
         Conflict::Fail => return Verdict::Refuse(Refusal::NotReplaced),
         _ => {}
     }
@@ -92,10 +96,8 @@ pub(crate) fn resolve(policy: &Policy, meeting: &Meeting<'_>) -> Verdict {
     if policy.backup.is_some() {
         return Verdict::BackUp;
     }
-    match (source.is_dir(), target.is_dir()) {
-        (true, false) => return Verdict::Refuse(Refusal::DirectoryOverFile),
-        (false, true) => return Verdict::Refuse(Refusal::FileOverDirectory),
-        _ => {}
+    if source.is_dir() != target.is_dir() {
+        return Verdict::Refuse(of_kinds(source));
     }
     match policy.conflict {
         Conflict::DropIdentical if source.is_dir() => Verdict::Refuse(Refusal::NotReplaced),
@@ -106,6 +108,11 @@ pub(crate) fn resolve(policy: &Policy, meeting: &Meeting<'_>) -> Verdict {
         _ if asks => Verdict::ReplaceJudged,
         _ => Verdict::Replace,
     }
+}
+
+/// Why a directory and something else do not replace each other.
+fn of_kinds(source: &Stat) -> Refusal {
+    if source.is_dir() { Refusal::DirectoryOverFile } else { Refusal::FileOverDirectory }
 }
 
 #[cfg(test)]

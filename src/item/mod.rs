@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub(crate) use conflict::{Meeting, Refusal, Verdict, resolve};
-pub(crate) use place::{Place, path_from, sticky_forbids};
+pub(crate) use place::{Below, Place, path_from, sticky_forbids};
 pub(crate) use policy::{Ask, Backup, BackupKind, Conflict, Policy, Way};
 
 use crate::error::MoveError;
@@ -42,6 +42,8 @@ pub(crate) struct Item {
     /// Its place among the operands, from 0: their messages come in the order in which they were given. None
     /// for what was found by a pattern or stood in a list.
     pub(crate) order: Option<u64>,
+    /// The number of the directory that it is an entry of, where that is being merged.
+    pub(crate) within: Option<u32>,
 }
 
 /// Where the members of a hard-link group are.
@@ -96,6 +98,8 @@ pub(crate) enum Outcome {
     Skipped,
     /// Left alone because the user, who was asked, said no.
     Declined,
+    /// A directory, all of whose entries have been seen to; whether it is gone, because nothing is left in it.
+    Merged { removed: bool },
     /// It had gone with a directory that is a source of the same run.
     MovedBefore,
     /// Something went wrong; the source is whole, unless the error says where it is.

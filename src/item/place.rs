@@ -56,6 +56,19 @@ impl Place {
     }
 }
 
+/// A directory below DEST.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Below {
+    /// Its path there: names, with one slash between two.
+    pub(crate) path: Box<[u8]>,
+    /// The path of the source directory, as the user would write it.
+    pub(crate) source: Box<[u8]>,
+    /// Where the source directory of each of these names ends in that path.
+    pub(crate) ends: Vec<usize>,
+    /// So much of the path may lead through symlinks, since the user wrote it.
+    pub(crate) trusted: usize,
+}
+
 /// unlink(2): from a sticky directory only the owner of the file, of the directory, or root may remove.
 pub(crate) fn sticky_forbids(dir: &Stat, file: &Stat) -> bool {
     let me = effective_user();

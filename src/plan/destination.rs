@@ -6,7 +6,7 @@ use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
 use crate::item::{Place, path_from};
-use crate::sys::{Dir, Stat};
+use crate::sys::{Dir, Stat, create_dir};
 use crate::transfer::{Leftovers, Target};
 
 use super::{split, strip_slashes};
@@ -28,10 +28,23 @@ pub(crate) struct Destination {
     pub(crate) target: Arc<Target>,
     /// The new name of the one source.
     pub(super) name: Option<Box<[u8]>>,
-    pub(super) leftovers: Option<Leftovers>,
-    /// What ended runs left beside DEST, where it is a directory that the one source might have become: met on the
-    /// way, and to be cleared as well.
-    pub(super) beside: Option<(Arc<Target>, Leftovers)>,
+    /// The directory that DEST is in, where DEST is a directory that the one source might have become: what ended runs
+    /// left there was met on the way, and is to be cleared as well.
+    pub(super) beside: Option<Arc<Target>>,
+    /// Directories in which others were made on the way (`--mkdir`): these names are not durable.
+    pub(crate) made_in: Vec<Dir>,
+    /// DEST would have to be made first, and only its nearest directory is there.
+    pub(crate) is_missing: bool,
+}
+
+/// Whether DEST is made, if it is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MakeDir {
+    No,
+    /// With these permissions.
+    Yes(u32),
+    /// It is only to be said what would happen.
+    Pretend,
 }
 
 /// Finds out what `path` means for the sources: `only` is the path of the source, if there is but one and it is no
@@ -39,7 +52,83 @@ pub(crate) struct Destination {
 ///
 /// # Errors
 /// `path` is no directory, but would have to be one; or the directory that it should be in is not there.
-pub(crate) fn resolve_destination(path: &[u8], kind: DestinationKind, only: Option<&[u8]>) -> Result<Destination> {
+pub(crate) fn resolve_destination(
+    path: &[u8],
+    kind: DestinationKind,
+    only: Option<&[u8]>,
+    mkdir: MakeDir,
+) -> Result<Destination> {
+    if mkdir == MakeDir::No {
+        return resolve_existing(path, kind, only);
+    }
+    let dir = if kind == DestinationKind::Name { split(strip_slashes(path).0).0 } else { path };
+    let create = |source| MoveError::Create { what: "directory", path: path_from(dir.to_vec()), source };
+    let made = make_dirs(dir, mkdir).map_err(create)?;
+    // Whatever it is now, it is a directory to move into.
+    let kind = if kind == DestinationKind::Operand { DestinationKind::Directory } else { kind };
+    match made {
+        Made::Whole(made_in) => Ok(Destination { made_in, ..resolve_existing(path, kind, only)? }),
+        Made::Pretended(nearest) => {
+            let (dir, name) = match kind {
+                DestinationKind::Name => (dir, Some(split(strip_slashes(path).0).1.into())),
+                _ => (path, None),
+            };
+            let slash: &[u8] = if dir.is_empty() || dir.ends_with(b"/") { b"" } else { b"/" };
+            let target = Arc::new(Target::new(Place::new(nearest, &[dir, slash].concat())));
+            Ok(Destination { target, name, beside: None, made_in: Vec::new(), is_missing: true })
+        }
+    }
+}
+
+/// What came of making directories.
+enum Made {
+    /// They are there; those in which any were made.
+    Whole(Vec<Dir>),
+    /// They are not; the nearest directory that is.
+    Pretended(Dir),
+}
+
+/// Makes the directory `path`, and those on the way to it that are not there.
+fn make_dirs(path: &[u8], mkdir: MakeDir) -> std::result::Result<Made, Errno> {
+    if path.is_empty() {
+        return Ok(Made::Whole(Vec::new()));
+    }
+    let ends = (0..=path.len()).rev().filter(|&at| at == path.len() || path[at] == b'/');
+    for end in ends.chain([0]) {
+        // A path that begins with a slash begins at the root.
+        let there = &path[..if end == 0 && path.starts_with(b"/") { 1 } else { end }];
+        match Dir::open_named(there) {
+            Ok(nearest) if mkdir == MakeDir::Pretend && end < path.len() => return Ok(Made::Pretended(nearest)),
+            Ok(nearest) => return make_below(nearest, &path[end..], mkdir).map(Made::Whole),
+            Err(Errno::NOENT) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(Errno::NOENT)
+}
+
+/// Makes the directories of `path` below one that is there. Returns those in which any were made.
+fn make_below(nearest: Dir, path: &[u8], mkdir: MakeDir) -> std::result::Result<Vec<Dir>, Errno> {
+    let mut here = nearest;
+    let mut made_in = Vec::new();
+    for name in path.split(|&byte| byte == b'/').filter(|name| !matches!(*name, b"" | b".")) {
+        if name == b".." {
+            here = here.open_parent()?;
+            continue;
+        }
+        if let MakeDir::Yes(mode) = mkdir {
+            match create_dir(&here, name, mode) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let next = here.open_child(name)?;
+        made_in.push(std::mem::replace(&mut here, next));
+    }
+    Ok(made_in)
+}
+
+fn resolve_existing(path: &[u8], kind: DestinationKind, only: Option<&[u8]>) -> Result<Destination> {
     let shown = || path_from(path.to_vec());
     if kind != DestinationKind::Name {
         match open_directory(path) {
@@ -51,16 +140,20 @@ pub(crate) fn resolve_destination(path: &[u8], kind: DestinationKind, only: Opti
                 {
                     match finish_rename(path, source)? {
                         Some((destination, true)) => return Ok(destination),
-                        Some((Destination { target, leftovers, .. }, false)) => {
-                            beside = leftovers.map(|leftovers| (target, leftovers));
-                        }
+                        Some((Destination { target, .. }, false)) => beside = Some(target),
                         None => {}
                     }
                 }
                 let leftovers = find_leftovers(&dir, path)?;
                 let prefix = if path.ends_with(b"/") { path.to_vec() } else { [path, b"/"].concat() };
-                let target = Arc::new(Target::new(Place::new(dir, &prefix)));
-                return Ok(Destination { target, name: None, leftovers, beside });
+                let target = Target::new(Place::new(dir, &prefix)).with_leftovers(leftovers);
+                return Ok(Destination {
+                    target: Arc::new(target),
+                    name: None,
+                    beside,
+                    made_in: Vec::new(),
+                    is_missing: false,
+                });
             }
             Err(source) if kind == DestinationKind::Directory => {
                 return Err(Box::new(MoveError::TargetDirectory { path: shown(), source }));
@@ -124,8 +217,14 @@ fn rename_to(path: &[u8]) -> std::result::Result<Result<Destination>, Errno> {
         Ok(leftovers) => leftovers,
         Err(error) => return Ok(Err(error)),
     };
-    let target = Arc::new(Target::new(Place::new(dir, parent)));
-    Ok(Ok(Destination { target, name: Some(name.into()), leftovers, beside: None }))
+    let target = Target::new(Place::new(dir, parent)).with_leftovers(leftovers);
+    Ok(Ok(Destination {
+        target: Arc::new(target),
+        name: Some(name.into()),
+        beside: None,
+        made_in: Vec::new(),
+        is_missing: false,
+    }))
 }
 
 /// What ended runs left in a directory.
@@ -148,9 +247,11 @@ fn finish_rename(path: &[u8], source: &[u8]) -> Result<Option<(Destination, bool
         Err(source) => return Err(Box::new(MoveError::Leftovers { path: path_from(name.to_vec()), source })),
     };
     let (parent, source_name) = split(source);
-    let Some(leftovers) = &destination.leftovers else { return Ok(None) };
+    if !destination.target.has_leftovers() {
+        return Ok(None);
+    }
     let is_given = match Dir::open_named(parent) {
-        Ok(parent) => leftovers.target_name_of(&parent, source_name) == Some(split(name).1),
+        Ok(parent) => destination.target.has_begun(&parent, source_name, split(name).1),
         // There is no source.
         Err(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS) => false,
         Err(error) => return Err(Box::new(MoveError::Stat { path: path_from(source.to_vec()), source: error })),

@@ -3,6 +3,7 @@
 //! Works on the coordinating thread alone, in input order, so that what is refused does not depend on
 //! threads. Opens directories; looks at no file, but where the user's words cannot be understood without.
 
+mod below;
 mod bloom;
 mod destination;
 mod names;
@@ -13,24 +14,25 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
-pub(crate) use destination::{Destination, DestinationKind, resolve_destination};
+pub(crate) use destination::{Destination, DestinationKind, MakeDir, resolve_destination};
 
 use crate::error::MoveError;
-use crate::item::{Gathered, Item, Place, Standing, path_from};
+use crate::item::{Below, Gathered, Item, Place, Standing, path_from};
 use crate::source::{Candidate, Hint, Origin};
 use crate::sys::{FileKind, Stat};
-use crate::transfer::{Leftovers, Target};
+use crate::transfer::Target;
 
+use below::Keeping;
 use names::Names;
 use places::{Overlap, Places};
 
 /// What is to be done with a candidate.
 #[derive(Debug)]
 pub(crate) enum Planned {
-    /// To be moved, side by side with others.
-    Item { source: Arc<Place>, item: Item },
+    /// To be moved, side by side with others: to DEST, or to a directory below it.
+    Item { source: Arc<Place>, below: Option<Arc<Below>>, item: Item },
     /// To be moved once everything before it is settled, alone: it may meet another source of this run.
-    Alone { source: Arc<Place>, item: Item },
+    Alone { source: Arc<Place>, below: Option<Arc<Below>>, item: Item },
     /// Everything before it must be settled, then it must be planned again: its directory may be on the move.
     Wait(Candidate),
     /// It has gone with a directory that is a source of this run.
@@ -45,13 +47,20 @@ pub(crate) struct Planner {
     destination: Destination,
     places: Places,
     names: Names,
+    /// Where paths are kept.
+    keeping: Option<Keeping>,
     operands: u64,
 }
 
 impl Planner {
     /// `open_dirs`: so many directories may be held open for sources to come.
     pub(crate) fn new(destination: Destination, open_dirs: usize) -> Self {
-        Self { destination, places: Places::new(open_dirs), names: Names::default(), operands: 0 }
+        Self { destination, places: Places::new(open_dirs), names: Names::default(), keeping: None, operands: 0 }
+    }
+
+    /// The same, but for paths, relative to `base`, that are kept below the target.
+    pub(crate) fn keeping(self, base: &[u8]) -> Self {
+        Self { keeping: Some(Keeping::new(base)), ..self }
     }
 
     /// Where everything goes.
@@ -59,14 +68,24 @@ impl Planner {
         &self.destination.target
     }
 
-    /// What ended runs left at the target.
-    pub(crate) fn take_leftovers(&mut self) -> Option<Leftovers> {
-        self.destination.leftovers.take()
+    /// Whether the target is not there, and would have to be made first.
+    pub(crate) fn is_target_missing(&self) -> bool {
+        self.destination.is_missing
     }
 
-    /// What ended runs left in a directory that was met on the way to the target.
-    pub(crate) fn take_beside(&mut self) -> Option<(Arc<Target>, Leftovers)> {
+    /// A directory that was met on the way to the target, and in which ended runs have left something.
+    pub(crate) fn take_beside(&mut self) -> Option<Arc<Target>> {
         self.destination.beside.take()
+    }
+
+    /// Whether paths are kept, so that there may be many target directories.
+    pub(crate) fn keeps_paths(&self) -> bool {
+        self.keeping.is_some()
+    }
+
+    /// Reserves the name of a source in a target directory that only the caller knows.
+    pub(crate) fn reserve(&mut self, target: &Target, source: &Place, item: &Item) -> Standing {
+        self.names.reserve(target, source, &item.name, item.target_name())
     }
 
     /// Plans a candidate for the first time.
@@ -92,7 +111,11 @@ impl Planner {
                 }
             }
         }
-        let order = (candidate.origin == Origin::Operand).then(|| {
+        let is_operand = candidate.origin == Origin::Operand;
+        if is_operand && !settled && self.places.leads_through_link(parent, self.operands == 0) {
+            return Planned::Wait(candidate);
+        }
+        let order = is_operand.then(|| {
             self.operands += 1;
             self.operands - 1
         });
@@ -113,9 +136,23 @@ impl Planner {
                 return Planned::Refused { order, error: Box::new(error) };
             }
         };
+        let below = match &mut self.keeping {
+            None => None,
+            Some(keeping) => match keeping.below(parent, candidate.trusted) {
+                Some(below) => Some(below),
+                None => {
+                    let error = Box::new(MoveError::LeadsUp { path: path_from(candidate.path.into_vec()) });
+                    return Planned::Refused { order, error };
+                }
+            },
+        };
         let new_name = self.destination.name.clone();
         let target_name = new_name.as_deref().unwrap_or(name);
-        let standing = self.names.reserve(&self.destination.target, &source, name, target_name);
+        let standing = match &below {
+            None => self.names.reserve(&self.destination.target, &source, name, target_name),
+            // Whoever opens that directory sees to it.
+            Some(_) => Standing::Free,
+        };
         let item = Item {
             name: name.into(),
             new_name,
@@ -132,12 +169,13 @@ impl Planner {
             backup: None,
             agreed: None,
             order,
+            within: None,
         };
         self.places.note_source(path);
         if settled || standing != Standing::Free {
-            Planned::Alone { source, item }
+            Planned::Alone { source, below, item }
         } else {
-            Planned::Item { source, item }
+            Planned::Item { source, below, item }
         }
     }
 
@@ -145,9 +183,12 @@ impl Planner {
     fn has_gone_before(&self, path: &[u8]) -> bool {
         let target = &self.destination.target.place.dir;
         self.places.sources_above(path).any(|above| {
+            let kept = self.keeping.as_ref().map(|keeping| keeping.path(path).unwrap_or_default());
             let (before, _) = split(&path[..above]);
-            let (parent, name) = split(&path[before.len()..]);
-            target.open_beneath(parent).is_ok_and(|dir| Stat::at(&dir, name).is_ok())
+            let (parent, name) = split(kept.as_deref().unwrap_or(&path[before.len()..]));
+            target
+                .open_beneath(if parent.is_empty() { b"." } else { parent })
+                .is_ok_and(|dir| Stat::at(&dir, name).is_ok())
         })
     }
 

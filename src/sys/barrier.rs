@@ -2,7 +2,7 @@
 //!
 //! This is the only place that can make a [`Durable`], the proof that publishing and retiring consume.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use rustix::io::Errno;
@@ -125,26 +125,35 @@ impl Barrier {
 ///
 /// No proof comes of it, since nothing of P1 depends on it: what a power cut brings back is a source.
 pub(crate) fn sync_removals<'a>(dirs: impl IntoIterator<Item = &'a Dir>) -> Result<(), Errno> {
+    let mut dirs: Vec<&Dir> = dirs.into_iter().collect();
+    dirs.sort_by_key(|dir| dir.id().dev);
     let mut result = Ok(());
-    for dir in dirs {
-        if durability(dir) == Durability::Never {
-            continue;
-        }
-        let synced = match dir.readable() {
-            Ok(fd) => sync_one(&fd),
-            Err(error) => Err(error),
-        };
-        result = result.and(match synced {
-            // It cannot be read, or is gone itself; this file system has no fsync for directories, or has become read-only.
-            Err(Errno::ACCESS | Errno::NOENT | Errno::INVAL | Errno::ROFS) => Ok(()),
-            synced => synced,
+    for dirs in dirs.chunk_by(|one, other| one.id().dev == other.id().dev) {
+        result = result.and(match durability(dirs[0]) {
+            Durability::Never => Ok(()),
+            // Many of them: at once.
+            Durability::Whole if dirs.len() > SINGLY => sync_removals_in(dirs[0], sync_whole),
+            Durability::Whole | Durability::Each => {
+                dirs.iter().map(|dir| sync_removals_in(dir, sync_one)).fold(Ok(()), Result::and)
+            }
         });
     }
     result
 }
 
-fn sync_one(fd: impl AsFd) -> Result<(), Errno> {
-    rustix::io::retry_on_intr(|| call(Op::Sync, b"", || rustix::fs::fsync(&fd)))
+/// So many directories are synced one by one.
+const SINGLY: usize = 8;
+
+fn sync_removals_in(dir: &Dir, sync: impl Fn(&OwnedFd) -> Result<(), Errno>) -> Result<(), Errno> {
+    match dir.readable().and_then(|fd| sync(&fd)) {
+        // It cannot be read, or is gone itself; this file system has no fsync for directories, or has become read-only.
+        Err(Errno::ACCESS | Errno::NOENT | Errno::INVAL | Errno::ROFS) => Ok(()),
+        synced => synced,
+    }
+}
+
+fn sync_one(fd: &OwnedFd) -> Result<(), Errno> {
+    rustix::io::retry_on_intr(|| call(Op::Sync, b"", || rustix::fs::fsync(fd)))
 }
 
 fn sync_whole(fd: &OwnedFd) -> Result<(), Errno> {

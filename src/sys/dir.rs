@@ -14,6 +14,9 @@ use super::{FileId, FileKind, Stat};
 /// The flags with which a directory is held: a bare handle, which needs search permission only.
 const HOLD: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
+/// A kernel path may have 4096 bytes (`PATH_MAX`); a longer way is gone in several steps.
+const STEP: usize = 4000;
+
 /// A directory held open. Names are looked up below it, so that nobody can swap it for another.
 #[derive(Debug)]
 pub(crate) struct Dir {
@@ -28,6 +31,13 @@ impl Dir {
         Self::held(call(Op::OpenDir, path, || rustix::fs::openat(CWD, path, HOLD, Mode::empty()))?)
     }
 
+    /// Whether a symlink is on the way of a path that the user named, as far as can be told.
+    pub(crate) fn is_through_link(path: &[u8]) -> bool {
+        let path = if path.is_empty() { b"." } else { path };
+        let open = || rustix::fs::openat2(CWD, path, HOLD, Mode::empty(), ResolveFlags::NO_SYMLINKS);
+        call(Op::OpenDir, path, open).is_err_and(|error| error == Errno::LOOP)
+    }
+
     /// Opens the directory at `path`, relative to this one, refusing every symlink on the way and any way out.
     pub(crate) fn open_beneath(&self, path: &[u8]) -> Result<Self, Errno> {
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
@@ -39,6 +49,29 @@ impl Dir {
                 opened => return Self::held(opened?),
             }
         }
+    }
+
+    /// As [`Dir::open_named`], for a path that may be longer than the kernel takes in one call. Symlinks are followed in
+    /// its beginning only.
+    pub(crate) fn open_named_far(path: &[u8]) -> Result<Self, Errno> {
+        if path.len() <= STEP {
+            return Self::open_named(path);
+        }
+        let end = path[..STEP].iter().rposition(|&byte| byte == b'/').ok_or(Errno::NAMETOOLONG)?;
+        Self::open_named(&path[..end])?.open_far(&path[end + 1..])
+    }
+
+    /// As [`Dir::open_beneath`], for a path that may be longer than the kernel takes in one call.
+    pub(crate) fn open_far(&self, path: &[u8]) -> Result<Self, Errno> {
+        let mut here: Option<Self> = None;
+        let mut rest = path;
+        while rest.len() > STEP {
+            let end = rest[..STEP].iter().rposition(|&byte| byte == b'/').ok_or(Errno::NAMETOOLONG)?;
+            here = Some(here.as_ref().unwrap_or(self).open_beneath(&rest[..end])?);
+            rest = &rest[end + 1..];
+        }
+        rest = &rest[rest.iter().position(|&byte| byte != b'/').unwrap_or(rest.len())..];
+        here.as_ref().unwrap_or(self).open_beneath(if rest.is_empty() { b"." } else { rest })
     }
 
     /// Opens the directory `name` in this one; a symlink is refused with ENOTDIR.
@@ -111,6 +144,14 @@ pub(crate) fn is_writable(dir: &Dir, name: &[u8], stat: &Stat) -> bool {
 /// EEXIST if the name is taken by anything at all, also by a symlink to nowhere.
 pub(crate) fn create_private_dir(dir: &Dir, name: &[u8]) -> Result<(), Errno> {
     call(Op::MakeDir, name, || rustix::fs::mkdirat(dir.fd(), name, Mode::from_raw_mode(0o700)))
+}
+
+/// Makes the directory `name` with these permissions.
+///
+/// # Errors
+/// As for [`create_private_dir`].
+pub(crate) fn create_dir(dir: &Dir, name: &[u8], mode: u32) -> Result<(), Errno> {
+    call(Op::MakeDir, name, || rustix::fs::mkdirat(dir.fd(), name, Mode::from_raw_mode(mode)))
 }
 
 /// Makes the symlink `name` with the content `content`.

@@ -7,9 +7,10 @@ use rustix::process::{Resource, Rlimit};
 use super::Time;
 use super::fault::{Op, call};
 
-/// Lets files be created with exactly the mode that is asked for. Called once, before any thread starts.
-pub(crate) fn clear_umask() {
-    rustix::process::umask(rustix::fs::Mode::empty());
+/// Lets files be created with exactly the mode that is asked for. Called once, before any thread starts. Returns the bits
+/// that the user does not want new files to have.
+pub(crate) fn clear_umask() -> u32 {
+    rustix::process::umask(rustix::fs::Mode::empty()).as_raw_mode()
 }
 
 /// How many descriptors the process may hold, after the soft limit was raised to the hard one.

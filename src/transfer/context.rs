@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -10,9 +10,12 @@ use std::time::Duration;
 use crate::error::MoveError;
 use crate::item::{Item, Outcome, Paths, Place, Policy, Settled, Way};
 use crate::report::Counters;
-use crate::sys::{Barrier, Dir, Time};
+use crate::sys::{Barrier, Dir, FileId, Time};
 
 use super::tree::Links;
+
+/// So few files are synced one by one: a sync of the whole file system also waits for what others have written.
+const HANDFUL: usize = 8;
 
 /// Whether sources wait until their copies are durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,8 +91,6 @@ pub(crate) struct Context {
     pub(crate) debug: bool,
     pub(crate) counters: Arc<Counters>,
     pub(crate) stop: Stop,
-    /// This run's name, unlike any other's.
-    pub(crate) token: String,
     /// When the run began, by the clock that file systems use.
     started: Time,
     /// The same by the exact clock: no file that was changed before has a later time.
@@ -111,6 +112,10 @@ pub(crate) struct Context {
     /// Mounts that do not know how to rename without replacing; mostly there are none.
     flagless: Mutex<HashSet<u64>>,
     has_flagless: AtomicBool,
+    /// Directories that arrived whole, where others may be merged into them: all in them is this run's.
+    arrived: Mutex<HashSet<FileId>>,
+    /// So many files may still be synced one by one.
+    singly: AtomicUsize,
     /// Kinds of warnings that the user has been told.
     told: Mutex<HashSet<String>>,
 }
@@ -132,7 +137,6 @@ impl Context {
             debug: false,
             counters,
             stop,
-            token: crate::sys::run_token(),
             started: crate::sys::file_system_time(),
             began: crate::sys::exact_time(),
             clock_offset: crate::sys::clock_offset(),
@@ -145,6 +149,8 @@ impl Context {
             barriers: Mutex::default(),
             flagless: Mutex::default(),
             has_flagless: AtomicBool::new(false),
+            arrived: Mutex::default(),
+            singly: AtomicUsize::new(HANDFUL),
             told: Mutex::default(),
         }
     }
@@ -174,6 +180,14 @@ impl Context {
         Arc::clone(barriers.entry(dir.id().dev).or_insert_with(|| Arc::new(Barrier::open(dir))))
     }
 
+    /// Makes the names in directories durable in which others were made.
+    pub(crate) fn sync_made(&self, dirs: &[Dir]) -> Result<(), rustix::io::Errno> {
+        if self.sync == SyncMode::Auto {
+            dirs.iter().try_for_each(|dir| self.barrier(dir).sync_dirs([dir]).map(drop))?;
+        }
+        Ok(())
+    }
+
     /// Whether the mount that `dir` is on is known not to know how to rename without replacing.
     pub(crate) fn lacks_noreplace(&self, dir: &Dir) -> bool {
         self.has_flagless.load(Ordering::Relaxed)
@@ -184,6 +198,30 @@ impl Context {
     pub(crate) fn note_lack_of_noreplace(&self, dir: &Dir) {
         self.flagless.lock().unwrap_or_else(PoisonError::into_inner).insert(dir.stat().mount);
         self.has_flagless.store(true, Ordering::Relaxed);
+    }
+
+    /// Takes note of a directory that has arrived whole.
+    pub(crate) fn note_arrived(&self, dir: FileId) {
+        if self.policy.merge {
+            self.arrived.lock().unwrap_or_else(PoisonError::into_inner).insert(dir);
+        }
+    }
+
+    /// Whether a directory has arrived whole in this run.
+    pub(crate) fn has_arrived(&self, dir: FileId) -> bool {
+        self.arrived.lock().unwrap_or_else(PoisonError::into_inner).contains(&dir)
+    }
+
+    /// Whether so many files may be synced one by one: a handful in all. Many small batches would come to a sync for
+    /// every file.
+    pub(crate) fn may_sync_singly(&self, files: usize) -> bool {
+        let take = |left: usize| left.checked_sub(files);
+        self.singly.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
+    }
+
+    /// From now on the file system is synced as a whole: names have been made in more than one directory.
+    pub(crate) fn sync_wholly(&self) {
+        self.singly.store(0, Ordering::Relaxed);
     }
 
     /// Whether the user has been told of something of this kind.

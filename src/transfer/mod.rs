@@ -19,6 +19,7 @@ mod flagless;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
 mod judged;
+mod made_dirs;
 mod other_name;
 mod publish;
 mod record;
@@ -37,6 +38,7 @@ mod tree;
 pub(crate) use tree::fuzzing as tree_fuzzing;
 
 pub(crate) use context::{Context, Stop, SyncMode};
+pub(crate) use made_dirs::MadeDirs;
 pub(crate) use publish::{Publication, Published};
 pub(crate) use rename::rename_batch;
 pub(crate) use resume::{Leftovers, Resumed};

@@ -1,5 +1,6 @@
 //! The short way: one rename for each item, on one device.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -25,7 +26,7 @@ pub(crate) struct Attempted {
     pub(crate) settled: Vec<Settled>,
     /// Those that are on another device, or whose content has to be compared.
     pub(crate) copies: Option<Batch<Target>>,
-    /// Those about which the user is to be asked.
+    /// Those about which the user is to be asked, and directories that are to be merged.
     pub(crate) deferred: Vec<Deferred>,
 }
 
@@ -38,6 +39,8 @@ enum Attempt {
     Flagless,
     /// The user is to be asked first.
     Ask,
+    /// A directory is there, into which it is to be merged.
+    Merge,
 }
 
 /// Renames what can be renamed.
@@ -107,8 +110,7 @@ impl Renamer<'_> {
                 Carriage::Done => Ok(done(context, &target, &item)),
                 Carriage::Exists => {
                     let from = item.place.clone().unwrap_or_else(|| Arc::clone(&source));
-                    let name = item.name.clone();
-                    rename_over(context, &from, &target, &mut item, &name)
+                    rename_over(context, &from, &target, &mut item)
                 }
                 Carriage::OtherDevice => Ok(Attempt::OtherDevice),
             });
@@ -131,6 +133,11 @@ impl Renamer<'_> {
                 let target = Arc::clone(&self.target);
                 return self.deferred.push(Deferred::Ask { source, target, item });
             }
+            Ok(Attempt::Merge) => {
+                let source = item.place.clone().unwrap_or_else(|| Arc::clone(&self.source));
+                let target = Arc::clone(&self.target);
+                return self.deferred.push(Deferred::Merge { source, target, item });
+            }
             Ok(Attempt::Settled(outcome)) => outcome,
             // The caller has seen to these.
             Ok(Attempt::Flagless) => return,
@@ -142,26 +149,28 @@ impl Renamer<'_> {
 
 fn done(context: &Context, target: &Target, item: &Item) -> Attempt {
     target.note_published(context, item.target_name());
+    if item.hint != Some(FileKind::Regular) {
+        target.note_arrived(context, item.target_name());
+    }
     Attempt::Settled(Outcome::Renamed)
 }
 
+/// A source's name for the kernel, which is to refuse what is not a directory where there was a slash.
+fn name_of(item: &Item) -> Cow<'_, [u8]> {
+    if item.only_directory { [&item.name, &b"/"[..]].concat().into() } else { Cow::Borrowed(&item.name) }
+}
+
 fn rename_item(context: &Context, from: &Arc<Place>, target: &Target, item: &mut Item) -> Result<Attempt> {
-    let mut name = item.name.to_vec();
-    if item.only_directory {
-        // The kernel is to refuse what is not a directory.
-        name.push(b'/');
-    }
-    let name = &*name;
     let dir = &target.place.dir;
     // A server may say of a rename that it failed although it was done: only who has looked before can tell then.
     let before = if target.is_remote() { Stat::at(&from.dir, &item.name).ok() } else { None };
-    match rename_noreplace(&from.dir, name, dir, item.target_name()) {
+    match rename_noreplace(&from.dir, &name_of(item), dir, item.target_name()) {
         Ok(NoReplace::Renamed) => Ok(done(context, target, item)),
         Err(Errno::XDEV) => Ok(Attempt::OtherDevice),
         _ if before.is_some_and(|stat| has_arrived(&from.dir, &item.name, dir, item.target_name(), stat.id)) => {
             Ok(done(context, target, item))
         }
-        Ok(NoReplace::Exists) => rename_over(context, from, target, item, name),
+        Ok(NoReplace::Exists) => rename_over(context, from, target, item),
         Err(error) if may_lack_flag(error) => match explain(context, from, target, item, error) {
             into_itself if matches!(*into_itself, MoveError::IntoItself { .. }) => Err(into_itself),
             _ => Ok(Attempt::Flagless),
@@ -171,7 +180,7 @@ fn rename_item(context: &Context, from: &Arc<Place>, target: &Target, item: &mut
 }
 
 /// The target exists: asks the policy.
-fn rename_over(context: &Context, from: &Arc<Place>, target: &Target, item: &mut Item, name: &[u8]) -> Result<Attempt> {
+fn rename_over(context: &Context, from: &Arc<Place>, target: &Target, item: &mut Item) -> Result<Attempt> {
     let stat = match Stat::at(&from.dir, &item.name) {
         Ok(stat) => stat,
         // The kernel looks for the source first: it was there when the target was in the way.
@@ -187,10 +196,11 @@ fn rename_over(context: &Context, from: &Arc<Place>, target: &Target, item: &mut
         match (judged.verdict, judged.existing) {
             (Verdict::Skip, _) => return Ok(Attempt::Settled(Outcome::Skipped)),
             (Verdict::Ask, _) => return Ok(Attempt::Ask),
+            (Verdict::Merge, _) => return Ok(Attempt::Merge),
             (Verdict::Compare, _) => return Ok(Attempt::Compare),
-            (Verdict::KeepBoth, _) => return keep_both(context, from, target, item, name, &stat),
+            (Verdict::KeepBoth, _) => return keep_both(context, from, target, item, &stat),
             (Verdict::BackUp, _) => {
-                if let Some(attempt) = rename_with_backup(context, from, target, item, name, &stat)? {
+                if let Some(attempt) = rename_with_backup(context, from, target, item, &stat)? {
                     return Ok(attempt);
                 }
             }
@@ -202,8 +212,8 @@ fn rename_over(context: &Context, from: &Arc<Place>, target: &Target, item: &mut
                     Replaced::Other => {}
                 }
             }
-            (Verdict::Replace | Verdict::ReplaceJudged | Verdict::Merge | Verdict::Refuse(_), _) => {
-                return replace(context, from, target, item, name, &stat);
+            (Verdict::Replace | Verdict::ReplaceJudged | Verdict::Refuse(_), _) => {
+                return replace(context, from, target, item, &stat);
             }
         }
     }
@@ -211,8 +221,8 @@ fn rename_over(context: &Context, from: &Arc<Place>, target: &Target, item: &mut
 }
 
 /// Replaces whatever stands at the target.
-fn replace(context: &Context, from: &Place, target: &Target, item: &Item, name: &[u8], stat: &Stat) -> Result<Attempt> {
-    match rename_replacing(&from.dir, name, &target.place.dir, item.target_name()) {
+fn replace(context: &Context, from: &Place, target: &Target, item: &Item, stat: &Stat) -> Result<Attempt> {
+    match rename_replacing(&from.dir, &name_of(item), &target.place.dir, item.target_name()) {
         Ok(()) => {}
         Err(Errno::XDEV) => return Ok(Attempt::OtherDevice),
         Err(_) if has_arrived(&from.dir, &item.name, &target.place.dir, item.target_name(), stat.id) => {}
@@ -228,17 +238,10 @@ fn replace(context: &Context, from: &Place, target: &Target, item: &Item, name: 
 }
 
 /// Gives the source the first name like its target's that is free.
-fn keep_both(
-    context: &Context,
-    from: &Place,
-    target: &Target,
-    item: &mut Item,
-    name: &[u8],
-    stat: &Stat,
-) -> Result<Attempt> {
+fn keep_both(context: &Context, from: &Place, target: &Target, item: &mut Item, stat: &Stat) -> Result<Attempt> {
     let wanted = item.target_name().to_vec();
     for new in kept_names(&wanted) {
-        match rename_for_good(context, (&from.dir, name), (&target.place.dir, &new), Some(stat.id)) {
+        match rename_for_good(context, (&from.dir, &name_of(item)), (&target.place.dir, &new), Some(stat.id)) {
             Ok(NoReplace::Renamed) => {
                 item.new_name = Some(new.into());
                 return Ok(done(context, target, item));
@@ -258,12 +261,12 @@ fn rename_with_backup(
     from: &Place,
     target: &Target,
     item: &mut Item,
-    name: &[u8],
     stat: &Stat,
 ) -> Result<Option<Attempt>> {
     let Some(backup) = &context.policy.backup else { return Ok(None) };
     back_up(context, target, from, item, backup)?;
-    let renamed = rename_for_good(context, (&from.dir, name), (&target.place.dir, item.target_name()), Some(stat.id));
+    let renamed =
+        rename_for_good(context, (&from.dir, &name_of(item)), (&target.place.dir, item.target_name()), Some(stat.id));
     match renamed {
         Ok(NoReplace::Renamed) => return Ok(Some(done(context, target, item))),
         Ok(NoReplace::Exists) if item.backup.is_none() => return Ok(None),

@@ -59,11 +59,27 @@ impl Spent {
     /// # Errors
     /// The sources' file system fails: they may come back, and so the records stay for the next run that meets them.
     pub(crate) fn clear(&self, context: &Context, stage_dir: &StageDir) -> Result<(), Errno> {
-        let heap = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        let is_durable = match context.sync {
-            SyncMode::Auto => sync_removals(heap.sources.iter().map(|source| &source.dir)),
-            SyncMode::None => Ok(()),
-        };
+        let heap = self.take();
+        let is_durable = sync_sources(context, [&heap]);
+        self.remove(heap, is_durable, stage_dir)
+    }
+
+    /// The same for several target directories: their sources' file system is synced once.
+    ///
+    /// # Errors
+    /// As above, for each.
+    pub(crate) fn clear_all(context: &Context, all: &[(&Self, &StageDir)]) -> Vec<Result<(), Errno>> {
+        let heaps: Vec<Heap> = all.iter().map(|(spent, _)| spent.take()).collect();
+        let is_durable = sync_sources(context, &heaps);
+        heaps.into_iter().zip(all).map(|(heap, (spent, stage_dir))| spent.remove(heap, is_durable, stage_dir)).collect()
+    }
+
+    fn take(&self) -> Heap {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Removes the records, if they are not needed any more. An error is remembered.
+    fn remove(&self, heap: Heap, is_durable: Result<(), Errno>, stage_dir: &StageDir) -> Result<(), Errno> {
         if let Err(error) = is_durable {
             return Err(*self.1.get_or_init(|| error));
         }
@@ -72,5 +88,13 @@ impl Spent {
             unlink(stage_dir.dir(), &record).ok();
         }
         self.1.get().map_or(Ok(()), |&error| Err(error))
+    }
+}
+
+/// Makes it durable that sources have gone from their directories.
+fn sync_sources<'a>(context: &Context, heaps: impl IntoIterator<Item = &'a Heap>) -> Result<(), Errno> {
+    match context.sync {
+        SyncMode::Auto => sync_removals(heaps.into_iter().flat_map(|heap| &heap.sources).map(|source| &source.dir)),
+        SyncMode::None => Ok(()),
     }
 }

@@ -35,6 +35,8 @@ const WORTH_A_LOOK: u64 = 128 << 10;
 pub(crate) enum Deferred {
     /// A directory: it is staged as a tree.
     Tree { source: Arc<Place>, target: Arc<Target>, item: Item },
+    /// A directory is at its target, into which it is to be merged.
+    Merge { source: Arc<Place>, target: Arc<Target>, item: Item },
     /// Its target exists, and the user is to be asked.
     Ask { source: Arc<Place>, target: Arc<Target>, item: Item },
     /// One of several links to a file: they are moved together.

@@ -3,16 +3,19 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
 use crate::item::{Ask, Gathered, Item, Meeting, Place, Refusal, Standing, Verdict, resolve};
-use crate::sys::{Barrier, Dir, FileId, FileKind, Stat, folds_case, follow, has_local_clock, is_remote, is_writable};
+use crate::sys::{
+    Barrier, Dir, FileId, FileKind, Stat, folds_case, follow, has_local_clock, is_remote, is_writable, run_token,
+};
 
 use super::Context;
 use super::other_name::BackupNames;
+use super::resume::{Leftovers, Resumed};
 use super::spent::Spent;
 use super::stage_dir::StageDir;
 
@@ -27,6 +30,10 @@ pub(crate) struct Target {
     copying: OnceLock<std::result::Result<Copying, Errno>>,
     shared: OnceLock<Arc<Dir>>,
     pub(super) backups: BackupNames,
+    /// What ended runs left here.
+    leftovers: Mutex<Option<Leftovers>>,
+    /// The directory itself has arrived in this run: so has all that is in it.
+    has_arrived: bool,
 }
 
 /// What is to be done about a target that exists.
@@ -87,7 +94,52 @@ impl Target {
             copying: OnceLock::new(),
             shared: OnceLock::new(),
             backups: BackupNames::default(),
+            leftovers: Mutex::default(),
+            has_arrived: false,
         }
+    }
+
+    /// The same with what ended runs have left in it.
+    pub(crate) fn with_leftovers(self, leftovers: Option<Leftovers>) -> Self {
+        Self { leftovers: Mutex::new(leftovers), ..self }
+    }
+
+    /// The same as a directory in which everything has arrived in this run.
+    pub(crate) fn arrived(self, has_arrived: bool) -> Self {
+        Self { has_arrived, ..self }
+    }
+
+    /// Whether all that is in it has arrived in this run.
+    pub(crate) fn has_arrived(&self) -> bool {
+        self.has_arrived
+    }
+
+    fn leftovers(&self) -> MutexGuard<'_, Option<Leftovers>> {
+        self.leftovers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether ended runs have left anything here.
+    pub(crate) fn has_leftovers(&self) -> bool {
+        self.leftovers().is_some()
+    }
+
+    /// Whether an ended run had begun to give the source `name` in `parent` the name `new` here.
+    pub(crate) fn has_begun(&self, parent: &Dir, name: &[u8], new: &[u8]) -> bool {
+        self.leftovers().as_ref().is_some_and(|leftovers| leftovers.target_name_of(parent, name) == Some(new))
+    }
+
+    /// Goes on with an item, if an ended run had begun with it.
+    pub(crate) fn resume(self: &Arc<Self>, context: &Context, source: &Arc<Place>, item: Item) -> Resumed {
+        match &mut *self.leftovers() {
+            Some(leftovers) => leftovers.resume(context, source, self, item),
+            None => Resumed::Afresh(item),
+        }
+    }
+
+    /// Removes what ended runs have left and nobody needs. Returns what the user should know.
+    pub(crate) fn clear_leftovers(&self) -> Vec<String> {
+        let leftovers = self.leftovers().take();
+        leftovers.map(|leftovers| leftovers.clear(self)).unwrap_or_default()
     }
 
     /// Whether two names can be one here.
@@ -108,7 +160,7 @@ impl Target {
         let made = self.copying.get_or_init(|| {
             let dir = &self.place.dir;
             context.stop.expect_long_work();
-            let stage_dir = StageDir::open(dir, &context.token)?;
+            let stage_dir = StageDir::open(dir, &run_token())?;
             // Before anything is written. Of the target directory itself we may not get a descriptor to sync by.
             let barrier = context.barrier(stage_dir.dir());
             Ok(Copying {
@@ -124,7 +176,7 @@ impl Target {
     }
 
     /// Whether the stage directory has been made, or could not be.
-    pub(super) fn is_prepared(&self) -> bool {
+    pub(crate) fn is_prepared(&self) -> bool {
         self.copying.get().is_some()
     }
 
@@ -137,20 +189,22 @@ impl Target {
         Ok(Arc::clone(self.shared.get_or_init(|| dir)))
     }
 
-    /// Removes the stage directory, if one was made.
+    /// Removes the stage directories of all of these, where any were made. Nothing is copied into them any more.
     ///
     /// # Errors
-    /// As for [`StageDir::close`]: where it is, and why it stays.
-    pub(crate) fn close(&self, context: &Context) -> std::result::Result<(), (PathBuf, Errno)> {
-        match self.copying.get() {
-            Some(Ok(copying)) => {
-                let stage_dir = &copying.stage_dir;
-                let cleared = copying.spent.clear(context, stage_dir);
-                let closed = stage_dir.close(&self.place.dir);
-                cleared.and(closed).map_err(|error| (self.place.path(&stage_dir.relative_path()), error))
-            }
-            _ => Ok(()),
-        }
+    /// As for [`StageDir::close`], for each: where it is, and why it stays.
+    pub(crate) fn close_all(context: &Context, targets: &[Arc<Self>]) -> Vec<(PathBuf, Errno)> {
+        let prepared = targets.iter().filter_map(|target| Some((target, target.copying.get()?.as_ref().ok()?)));
+        let prepared: Vec<(&Arc<Self>, &Copying)> = prepared.collect();
+        let spent: Vec<_> = prepared.iter().map(|(_, copying)| (&copying.spent, &copying.stage_dir)).collect();
+        let cleared = Spent::clear_all(context, &spent);
+        let close = |((target, copying), cleared): ((&Arc<Self>, &Copying), std::result::Result<(), Errno>)| {
+            let stage_dir = &copying.stage_dir;
+            let closed = stage_dir.close(&target.place.dir);
+            let error = cleared.and(closed).err()?;
+            Some((target.place.path(&stage_dir.relative_path()), error))
+        };
+        prepared.into_iter().zip(cleared).filter_map(close).collect()
     }
 
     /// The path of an item's target, as the user would write it.
@@ -170,9 +224,20 @@ impl Target {
         }
     }
 
+    /// Takes note of what may be a directory, and has arrived whole: should another source be merged into it, what is in
+    /// it is this run's.
+    pub(crate) fn note_arrived(&self, context: &Context, name: &[u8]) {
+        if context.policy.merge
+            && let Ok(stat) = Stat::at(&self.place.dir, name)
+            && stat.is_dir()
+        {
+            context.note_arrived(stat.id);
+        }
+    }
+
     /// Whether what stands at the target was put there by another source of this run.
     fn is_just_created(&self, context: &Context, item: &Item, existing: &Stat) -> bool {
-        if self.published.lock().unwrap_or_else(PoisonError::into_inner).contains(&existing.id) {
+        if self.has_arrived || self.published.lock().unwrap_or_else(PoisonError::into_inner).contains(&existing.id) {
             return true;
         }
         // The name's fingerprint was seen before. If that source failed, or it was a chance likeness, the file is older

@@ -283,7 +283,10 @@ impl Run {
             self.judge(path, &to, (ino, existing), &target_name)?;
             self.check_itself(dest, path, &to, ino)?;
             if self.world().children(existing).is_some_and(|children| !children.is_empty()) {
-                return Err(vec![format!("cannot overwrite '{to}': Directory not empty")]);
+                let across = format!(
+                    "inter-device move failed: '{path}' to '{to}'; unable to remove target: Directory not empty"
+                );
+                return Err(vec![format!("cannot overwrite '{to}': Directory not empty"), across]);
             }
         } else {
             self.check_itself(dest, path, &to, ino)?;

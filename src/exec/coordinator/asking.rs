@@ -45,7 +45,7 @@ impl Coordinator<'_> {
         let Question { source, target, mut item } = question;
         if self.context.stop.is_set() {
             let path = source.path_of(&item);
-            self.tally.finish(item.order, Outcome::Failed(Box::new(MoveError::NotReached { path })), None, Vec::new());
+            self.refuse(&item, Box::new(MoveError::NotReached { path }));
             return Ok(());
         }
         let judged = Stat::at(&source.dir, &item.name)
@@ -53,14 +53,14 @@ impl Coordinator<'_> {
             .and_then(|stat| target.judge(&self.context, &source, &item, &stat));
         match judged {
             Err(error) => {
-                self.tally.refuse(item.order, error);
+                self.refuse(&item, error);
                 return Ok(());
             }
             Ok(judged) if judged.verdict == Verdict::Ask => {
                 let Some(existing) = judged.existing else { return Ok(()) };
                 if !self.is_agreed(&target, &item, &existing) {
                     let settled = self.context.settle(&source, &target.place, item, Outcome::Declined);
-                    self.tally.finish(settled.item.order, settled.outcome, settled.paths, settled.warnings);
+                    self.end(settled);
                     return Ok(());
                 }
                 item.agreed = Some(existing.id);

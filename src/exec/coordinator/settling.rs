@@ -1,19 +1,29 @@
 //! What has to wait for the rest of its run: names of one file, and directories that share files. It is brought to its
 //! end when the run is, or before something begins that may meet it.
 
-use crate::item::Gathered;
+use crate::item::{Batch, Gathered};
 
 use super::Coordinator;
-use crate::exec::groups::Collected;
+use crate::exec::groups::{Collected, Draft};
 
 impl Coordinator<'_> {
-    /// Waits until everything before is settled, hard-link groups and directories that wait for each other included.
+    /// Waits until everything before is settled: what is in flight, hard-link groups, directories that wait for each other,
+    /// and directories that are being merged.
     pub(super) fn settle_all(&mut self, gathered: Gathered) -> anyhow::Result<()> {
+        self.settle_fed(gathered)?;
+        self.settle_merging(gathered)
+    }
+
+    /// The same, but for directories that are being merged.
+    pub(super) fn settle_fed(&mut self, gathered: Gathered) -> anyhow::Result<()> {
         self.drain()?;
         // Names that share a file with what is in trees find it there now.
         while let Some(collected) = self.groups.take(self.permits, gathered) {
             self.begin_group(collected)?;
             self.drain()?;
+            if self.goals.is_full() {
+                self.close_targets()?;
+            }
         }
         if gathered == Gathered::SoFar && !self.held.is_empty() {
             self.context.links.outlive_sources();
@@ -24,14 +34,24 @@ impl Coordinator<'_> {
         self.retire_held()
     }
 
-    /// Hands over groups of links.
+    /// Hands over groups of links, what goes to other directories when the names before it are there.
     pub(super) fn begin_group(&mut self, collected: Collected) -> anyhow::Result<()> {
         for (item, error) in collected.lost {
-            self.tally.refuse(item.order, error);
+            self.refuse(&item, error);
         }
-        if let Some(batch) = collected.batch {
-            self.in_flight += batch.items.len();
-            self.engine()?.0.batch(batch);
+        for (round, drafts) in collected.rounds.into_iter().enumerate() {
+            if round > 0 {
+                self.drain()?;
+            }
+            for Draft { source, to, items } in drafts {
+                match self.reopen_target(&to) {
+                    Ok(target) => {
+                        self.in_flight += items.len();
+                        self.engine()?.0.batch(Batch { source, target, items });
+                    }
+                    Err(error) => items.iter().for_each(|item| self.refuse(item, error.clone())),
+                }
+            }
         }
         Ok(())
     }
@@ -60,7 +80,7 @@ impl Coordinator<'_> {
                 }
                 Err(error) => {
                     let settled = tree.keep(&self.context, error);
-                    self.tally.finish(settled.item.order, settled.outcome, settled.paths, settled.warnings);
+                    self.end(settled);
                 }
             }
         }

@@ -66,6 +66,7 @@ impl StagedTree {
         }
         let Self { job, header, journal, bytes, warnings, told, has_open_links, .. } = tree;
         job.target.note_published(context, job.item.target_name());
+        context.note_arrived(header.stage_root);
         Ok(PublishedTree {
             job,
             header,
@@ -176,6 +177,7 @@ impl PublishedTree {
             // The ended run may not have got to it.
             give_mode_held(&root, source.mode).ok();
         }
+        context.note_arrived(header.stage_root);
         let has_open_links = adopt_links(context, &root, &record);
         Ok(Self {
             job,

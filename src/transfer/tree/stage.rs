@@ -93,6 +93,8 @@ enum Look {
     Skip,
     /// The user is to be asked first.
     Ask,
+    /// It is to be merged into what is there.
+    Merge,
 }
 
 /// Stages a directory as a tree.
@@ -107,6 +109,10 @@ pub(crate) fn stage_tree(context: &Context, job: TreeJob) -> std::result::Result
         Ok(Look::Ask) => {
             let TreeJob { source, target, item, .. } = job;
             return Err(NotStaged::Deferred(Box::new(Deferred::Ask { source, target, item })));
+        }
+        Ok(Look::Merge) => {
+            let TreeJob { source, target, item, .. } = job;
+            return Err(NotStaged::Deferred(Box::new(Deferred::Merge { source, target, item })));
         }
         Err(error) => return Err(settle(job, Outcome::Failed(error))),
     };
@@ -163,6 +169,8 @@ fn look_first(context: &Context, job: &TreeJob) -> Result<Look> {
         Ok(existing) => match job.target.judge(context, &job.source, &job.item, &stat)?.verdict {
             Verdict::Skip => return Ok(Look::Skip),
             Verdict::Ask => return Ok(Look::Ask),
+            Verdict::Merge if took_back_placeholder(job, &existing) => {}
+            Verdict::Merge => return Ok(Look::Merge),
             Verdict::KeepBoth | Verdict::BackUp => {}
             _ if existing.is_dir() && !is_empty(job) => return Err(Box::new(job.cannot_replace(Errno::NOTEMPTY))),
             _ => {}
