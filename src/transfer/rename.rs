@@ -189,7 +189,7 @@ fn rename_over(context: &Context, from: &Arc<Place>, target: &Target, item: &mut
     };
     // The kernel looks at the target first: that there is one says nothing of the source.
     if item.only_directory && !stat.is_dir() {
-        return Err(Box::new(not_a_directory(from.path_of(item), target.path(item), &stat)));
+        return Err(Box::new(not_a_directory(from, target.path(item), item, &stat)));
     }
     for _ in 0..PATIENCE {
         let judged = target.judge(context, from, item, &stat)?;
@@ -294,12 +294,17 @@ fn exchange_item(from: &Place, target: &Target, item: &Item) -> Result<Attempt> 
     Ok(Attempt::Settled(Outcome::Exchanged))
 }
 
-/// What was written with a trailing slash is not a directory. mv tells a symlink to one from other files.
-pub(super) fn not_a_directory(from: PathBuf, to: PathBuf, stat: &Stat) -> MoveError {
-    let source = Errno::NOTDIR;
-    match stat.kind {
-        FileKind::Symlink => MoveError::Move { from, to, source },
-        _ => MoveError::Stat { path: from, source },
+/// What was written with a trailing slash is not a directory. mv tells a symlink to one from all else, which it cannot
+/// even look at.
+pub(super) fn not_a_directory(place: &Place, to: PathBuf, item: &Item, stat: &Stat) -> MoveError {
+    let from = place.path_of(item);
+    let leads = match stat.kind {
+        FileKind::Symlink => Stat::at(&place.dir, &[&*item.name, b"/"].concat()).map(drop),
+        _ => Err(Errno::NOTDIR),
+    };
+    match leads {
+        Ok(()) => MoveError::Move { from, to, source: Errno::NOTDIR },
+        Err(source) => MoveError::Stat { path: from, source },
     }
 }
 
@@ -309,7 +314,7 @@ pub(super) fn explain(context: &Context, place: &Place, target: &Target, item: &
     Box::new(match error {
         // Which of the two is missing?
         Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG => match Stat::at(&place.dir, &item.name) {
-            Ok(stat) if item.only_directory && !stat.is_dir() => not_a_directory(from, to, &stat),
+            Ok(stat) if item.only_directory && !stat.is_dir() => not_a_directory(place, to, item, &stat),
             Ok(_) => MoveError::Move { from, to, source: error },
             Err(source) => return target.missing(context, place, item, source),
         },

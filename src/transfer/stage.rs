@@ -197,7 +197,7 @@ impl Stager<'_> {
             let stat = Stat::at(&self.from.dir, &item.name)
                 .map_err(|source| self.target.missing(self.context, self.from, item, source))?;
             if item.only_directory && !stat.is_dir() {
-                return Err(Box::new(not_a_directory(path(), self.target.path(item), &stat)));
+                return Err(Box::new(not_a_directory(self.from, self.target.path(item), item, &stat)));
             }
             Some(stat)
         };

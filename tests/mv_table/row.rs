@@ -18,27 +18,27 @@ use crate::world::{Device, World, decode};
 
 /// One row of the table.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Row {
-    pub is_across: bool,
-    pub setup: String,
-    pub line: String,
+pub(crate) struct Row {
+    pub(crate) is_across: bool,
+    pub(crate) setup: String,
+    pub(crate) line: String,
 }
 
 /// What came of it.
-pub struct Outcome {
-    pub code: Option<i32>,
-    pub stdout: String,
-    pub stderr: String,
-    pub trees: Vec<Snapshot>,
+pub(crate) struct Outcome {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) trees: Vec<Snapshot>,
 }
 
 impl Row {
-    pub fn new(device: Device, setup: &str, line: &str) -> Self {
+    pub(crate) fn new(device: Device, setup: &str, line: &str) -> Self {
         Self { is_across: device == Device::Other, setup: setup.to_owned(), line: line.to_owned() }
     }
 
     /// How it is called in lists and messages.
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         format!("{} | {} | {}", if self.is_across { "other" } else { "same" }, self.setup, self.line)
     }
 
@@ -46,8 +46,22 @@ impl Row {
         self.line.split_whitespace()
     }
 
+    /// What is typed.
+    pub(crate) fn answers(&self) -> Vec<String> {
+        let input = self.words().find_map(|word| word.strip_prefix('<'));
+        let lines = input.map(|input| input.strip_prefix("tty:").unwrap_or(input).split(',').map(decode));
+        lines.map(Iterator::collect).unwrap_or_default()
+    }
+
+    /// Those of its words that may be sources.
+    pub(crate) fn sources(&self) -> Vec<String> {
+        let words = self.words().skip_while(|word| *word != "mv").skip(1);
+        let operands: Vec<&str> = words.filter(|word| !word.starts_with(['-', '<'])).collect();
+        operands.iter().take(operands.len().saturating_sub(1)).map(|word| decode(word)).collect()
+    }
+
     /// Runs `program` in a fresh copy of the set-up.
-    pub fn run(&self, program: Pmove, world: &World) -> Outcome {
+    pub(crate) fn run(&self, program: Pmove, world: &mut World) -> Outcome {
         let before_mv: Vec<&str> = self.words().take_while(|word| *word != "mv").collect();
         let is_root = before_mv.contains(&"root");
         world.make(&self.setup, is_root);

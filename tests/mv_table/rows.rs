@@ -4,7 +4,7 @@ use crate::row::Row;
 use crate::world::Device;
 
 /// All of them.
-pub fn all() -> Vec<Row> {
+pub(crate) fn all() -> Vec<Row> {
     let mut rows = Vec::new();
     for (setup, lines) in THOUGHT_OF {
         for line in *lines {
@@ -170,6 +170,9 @@ const THOUGHT_OF: &[(&str, &[&str])] = &[
             "mv // TO",
             "mv a /",
             "mv -T a /",
+            "mv -T d /",
+            "mv -T a d/",
+            "mv -T d a/",
             "mv -T a .",
             "mv -T d .",
             "mv -T d ..",
