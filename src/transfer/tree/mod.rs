@@ -9,6 +9,7 @@
 //! outside. The journal, a file in the stage directory, lists what was staged; retiring goes by it, and so
 //! does the next run if this one is ended.
 
+mod abandon;
 mod clear;
 mod copy;
 mod finish;
