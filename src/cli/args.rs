@@ -18,6 +18,7 @@ use clap::{ArgAction, Command, Parser, ValueEnum};
     override_usage = "pmove [OPTIONS] SOURCE... DEST\n       pmove [OPTIONS] -t DIR SOURCE...\n       pmove [OPTIONS] --files-from FILE DEST\n       ... | pmove [OPTIONS] - DEST",
     after_help = AFTER_HELP
 )]
+#[allow(clippy::doc_markdown, reason = "these comments are the help text")]
 #[allow(
     clippy::struct_excessive_bools,
     reason = "each is a switch that the user may write; settings.rs gives them meaning"

@@ -145,3 +145,62 @@ fn open_list(name: &Path, null: bool) -> Result<List, Usage> {
     let input = Box::new(BufReader::with_capacity(64 << 10, file));
     Ok(List { name: name.to_owned(), input, separator: if null { 0 } else { b'\n' } })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::settings::{Settings, Surroundings, parse};
+
+    fn parsed(line: &str) -> Result<Settings, String> {
+        let words = line.split_whitespace().map(Into::into);
+        parse(words, &Surroundings::default()).map_err(|early| early.message().to_owned())
+    }
+
+    fn fails(line: &str, message: &str) {
+        assert_eq!(parsed(line).map(drop), Err(message.to_owned()), "{line}");
+    }
+
+    #[test]
+    fn too_few_or_too_many_operands_are_told_in_mvs_words() {
+        fails("mv", "missing file operand");
+        fails("mv -t d", "missing file operand");
+        fails("mv -T -t d", "missing file operand");
+        fails("mv a", "missing destination file operand after 'a'");
+        fails("mv -- -f", "missing destination file operand after '-f'");
+        fails("mv -T a b c d", "extra operand 'c'");
+        fails("mv -T a -- b c", "extra operand 'c'");
+        fails("mv -t d -t d a", "multiple target directories specified");
+        fails("mv -T -t d a", "cannot combine --target-directory (-t) and --no-target-directory (-T)");
+    }
+
+    #[test]
+    fn patterns_and_lists_are_sources_too() {
+        fails("pmove -g x*", "missing destination file operand");
+        fails("pmove -T -g x* d", "--no-target-directory (-T) takes exactly one source");
+        fails("pmove -T x* d", "--no-target-directory (-T) takes exactly one source");
+        fails("pmove -0 a d", "--null needs a list: --files-from FILE, or - DEST");
+        fails("pmove -T --parents a d", "cannot combine --parents with --no-target-directory (-T)");
+        let settings = parsed("pmove -t d -g x*").expect("a line that can be followed");
+        assert!(settings.only.is_none() && settings.sources.operands.is_empty());
+    }
+
+    #[test]
+    fn h64_nobody_is_asked_while_the_list_is_on_standard_input() {
+        let message = "cannot ask anything: the list is on standard input, where the answers would be";
+        fails("pmove -i - d", message);
+        fails("pmove --on-conflict ask --files-from - d", message);
+        // The last word counts, and as mv a dash is a name.
+        assert!(parsed("pmove -if - d").is_ok());
+        assert!(parsed("mv -i - d").is_ok());
+    }
+
+    #[test]
+    fn slashes_are_taken_off_sources_and_not_off_dest() {
+        let settings = parsed("mv --strip-trailing-slashes a// d/").expect("a line that can be followed");
+        assert_eq!(settings.only.as_deref(), Some(&b"a"[..]));
+        assert_eq!(settings.destination, b"d/");
+        let candidates: Vec<_> = settings.sources.into_stream().flatten().map(|found| found.path).collect();
+        assert_eq!(candidates, [Box::from(&b"a"[..])]);
+        let settings = parsed("mv a// d/").expect("a line that can be followed");
+        assert_eq!(settings.only.as_deref(), Some(&b"a//"[..]));
+    }
+}

@@ -22,6 +22,7 @@ use super::words::{Grammar, Order, Words};
 
 /// Everything a run needs to know from the user.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is what one option says, and goes to where it is meant for")]
 pub(super) struct Settings {
     /// What the program calls itself.
     pub(super) program: String,

@@ -241,56 +241,56 @@ mod tests {
         grammar().sort(words, order).map_err(|usage| usage.message().to_owned())
     }
 
-    fn sort(line: &str) -> Result<Words, String> {
-        sort_in(Order::Mixed, line)
+    fn sorted(line: &str) -> Words {
+        sort_in(Order::Mixed, line).expect("a line that can be sorted")
     }
 
-    fn words(options: &[&str], operands: &[&str], literal: &[&str]) -> Result<Words, String> {
+    fn words(options: &[&str], operands: &[&str], literal: &[&str]) -> Words {
         let own = |words: &[&str]| words.iter().map(OsString::from).collect();
-        Ok(Words { options: own(options), operands: own(operands), literal: own(literal) })
+        Words { options: own(options), operands: own(operands), literal: own(literal) }
     }
 
     fn fails(line: &str, message: &str) {
-        assert_eq!(sort(line), Err(message.to_owned()), "{line}");
+        assert_eq!(sort_in(Order::Mixed, line), Err(message.to_owned()), "{line}");
     }
 
     #[test]
     fn options_and_operands_mix() {
-        assert_eq!(sort("a -f b --verbose c"), words(&["--force", "--verbose"], &["a", "b", "c"], &[]));
-        assert_eq!(sort("-f -- -v b"), words(&["--force"], &[], &["-v", "b"]));
-        assert_eq!(sort("a -- --"), words(&[], &["a"], &["--"]));
-        assert_eq!(sort("- a"), words(&[], &["-", "a"], &[]));
+        assert_eq!(sorted("a -f b --verbose c"), words(&["--force", "--verbose"], &["a", "b", "c"], &[]));
+        assert_eq!(sorted("-f -- -v b"), words(&["--force"], &[], &["-v", "b"]));
+        assert_eq!(sorted("a -- --"), words(&[], &["a"], &["--"]));
+        assert_eq!(sorted("- a"), words(&[], &["-", "a"], &[]));
     }
 
     #[test]
     fn with_options_first_all_after_an_operand_are_operands() {
-        let sort = |line| sort_in(Order::OptionsFirst, line);
-        assert_eq!(sort("-f a -v -- b"), words(&["--force"], &["a", "-v", "--", "b"], &[]));
-        assert_eq!(sort("-f -- -v b"), words(&["--force"], &[], &["-v", "b"]));
-        assert_eq!(sort("- -v"), words(&[], &["-", "-v"], &[]));
+        let sorted = |line| sort_in(Order::OptionsFirst, line).expect("a line that can be sorted");
+        assert_eq!(sorted("-f a -v -- b"), words(&["--force"], &["a", "-v", "--", "b"], &[]));
+        assert_eq!(sorted("-f -- -v b"), words(&["--force"], &[], &["-v", "b"]));
+        assert_eq!(sorted("- -v"), words(&[], &["-", "-v"], &[]));
     }
 
     #[test]
     fn letters_cluster() {
-        assert_eq!(sort("-fTv a"), words(&["--force", "--no-target-directory", "--verbose"], &["a"], &[]));
-        assert_eq!(sort("-vtd a"), words(&["--verbose", "--target-directory=d"], &["a"], &[]));
-        assert_eq!(sort("-vt d a"), words(&["--verbose", "--target-directory=d"], &["a"], &[]));
-        assert_eq!(sort("-S -- a"), words(&["--suffix=--"], &["a"], &[]));
-        assert_eq!(sort("-bSb a"), words(&["--backup", "--suffix=b"], &["a"], &[]));
+        assert_eq!(sorted("-fTv a"), words(&["--force", "--no-target-directory", "--verbose"], &["a"], &[]));
+        assert_eq!(sorted("-vtd a"), words(&["--verbose", "--target-directory=d"], &["a"], &[]));
+        assert_eq!(sorted("-vt d a"), words(&["--verbose", "--target-directory=d"], &["a"], &[]));
+        assert_eq!(sorted("-S -- a"), words(&["--suffix=--"], &["a"], &[]));
+        assert_eq!(sorted("-bSb a"), words(&["--backup", "--suffix=b"], &["a"], &[]));
         // Neither takes a value here: both are letters.
-        assert_eq!(sort("-bu a"), words(&["--backup", "--update"], &["a"], &[]));
+        assert_eq!(sorted("-bu a"), words(&["--backup", "--update"], &["a"], &[]));
     }
 
     #[test]
     fn values_stand_behind_an_equals_sign_or_in_the_next_word() {
-        assert_eq!(sort("--suffix=.o a"), words(&["--suffix=.o"], &["a"], &[]));
-        assert_eq!(sort("--suffix .o a"), words(&["--suffix=.o"], &["a"], &[]));
-        assert_eq!(sort("--suffix= a"), words(&["--suffix="], &["a"], &[]));
-        assert_eq!(sort("--suffix --force a"), words(&["--suffix=--force"], &["a"], &[]));
-        assert_eq!(sort("--suffix a=b=c"), words(&["--suffix=a=b=c"], &[], &[]));
+        assert_eq!(sorted("--suffix=.o a"), words(&["--suffix=.o"], &["a"], &[]));
+        assert_eq!(sorted("--suffix .o a"), words(&["--suffix=.o"], &["a"], &[]));
+        assert_eq!(sorted("--suffix= a"), words(&["--suffix="], &["a"], &[]));
+        assert_eq!(sorted("--suffix --force a"), words(&["--suffix=--force"], &["a"], &[]));
+        assert_eq!(sorted("--suffix a=b=c"), words(&["--suffix=a=b=c"], &[], &[]));
         // An optional one does not stand in the next word.
-        assert_eq!(sort("--backup simple"), words(&["--backup"], &["simple"], &[]));
-        assert_eq!(sort("--update=none"), words(&["--update=none"], &[], &[]));
+        assert_eq!(sorted("--backup simple"), words(&["--backup"], &["simple"], &[]));
+        assert_eq!(sorted("--update=none"), words(&["--update=none"], &[], &[]));
     }
 
     #[test]
@@ -313,7 +313,7 @@ mod tests {
             ("--no-t", "--no-target-directory"),
             ("--verb", "--verbose"),
         ] {
-            assert_eq!(sort(short), words(&[long], &[], &[]), "{short}");
+            assert_eq!(sorted(short), words(&[long], &[], &[]), "{short}");
         }
         fails("--no", "option '--no' is ambiguous; possibilities: '--no-clobber' '--no-copy' '--no-target-directory'");
         fails("--no-c=x", "option '--no-c=x' is ambiguous; possibilities: '--no-clobber' '--no-copy'");
@@ -334,9 +334,9 @@ mod tests {
 
     #[test]
     fn our_own_options_may_be_abbreviated_where_mv_has_none() {
-        assert_eq!(sort("--gl=x"), words(&["--glob=x"], &[], &[]));
-        assert_eq!(sort("--files x"), words(&["--files-from=x"], &[], &[]));
-        assert_eq!(sort("--dry"), words(&["--dry-run"], &[], &[]));
+        assert_eq!(sorted("--gl=x"), words(&["--glob=x"], &[], &[]));
+        assert_eq!(sorted("--files x"), words(&["--files-from=x"], &[], &[]));
+        assert_eq!(sorted("--dry"), words(&["--dry-run"], &[], &[]));
         fails("--m", "option '--m' is ambiguous; possibilities: '--mkdir' '--merge' '--max-errors'");
     }
 
@@ -358,9 +358,9 @@ mod tests {
 
     #[test]
     fn behind_a_call_for_help_nothing_is_looked_at() {
-        assert_eq!(sort("a --help --nosuch"), words(&["--help"], &["a"], &[]));
-        assert_eq!(sort("-fh --nosuch"), words(&["--force", "-h"], &[], &[]));
-        assert_eq!(sort("--vers -Q"), words(&["--version"], &[], &[]));
+        assert_eq!(sorted("a --help --nosuch"), words(&["--help"], &["a"], &[]));
+        assert_eq!(sorted("-fh --nosuch"), words(&["--force", "-h"], &[], &[]));
+        assert_eq!(sorted("--vers -Q"), words(&["--version"], &[], &[]));
         fails("--nosuch --help", "unrecognized option '--nosuch'");
     }
 

@@ -66,20 +66,17 @@ impl Row {
         let is_root = before_mv.contains(&"root");
         world.make(&self.setup, is_root);
         let to = world.to.to_str().expect("a path of letters");
-        let (mut program, mut input, mut is_terminal) = (program.cwd(&world.from), String::new(), false);
+        let input: Vec<String> = self.answers().into_iter().map(|answer| answer + "\n").collect();
+        let input = input.concat();
+        let is_terminal = self.words().any(|word| word.starts_with("<tty:"));
+        let mut program = program.cwd(&world.from);
         for (name, value) in before_mv.iter().filter_map(|word| word.split_once('=')) {
             program = program.env(name, decode(value));
         }
-        for word in self.words().skip(before_mv.len() + 1) {
-            match word.strip_prefix('<') {
-                Some(given) => {
-                    let lines = given.strip_prefix("tty:");
-                    is_terminal = lines.is_some();
-                    input = lines.unwrap_or(given).split(',').map(|line| format!("{}\n", decode(line))).collect();
-                }
-                None if word == "EMPTY" => program = program.arg(""),
-                None => program = program.arg(decode(&word.replace("TO", to))),
-            }
+        let words = self.words().skip(before_mv.len() + 1).filter(|word| !word.starts_with('<'));
+        for word in words {
+            let word = if word == "EMPTY" { "" } else { word };
+            program = program.arg(decode(&word.replace("TO", to)));
         }
         let program = if is_root { program } else { ordinarily(program) };
         let (code, stdout, stderr) = if is_terminal {

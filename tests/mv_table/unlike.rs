@@ -169,11 +169,8 @@ fn matches(pattern: &str, name: &str) -> bool {
 /// The lines that only one of both has.
 pub(crate) fn changes(known: &str, told: &str) -> String {
     let only = |these: &str, those: &str, sign: char| -> String {
-        these
-            .lines()
-            .filter(|line| !those.lines().any(|other| other == *line))
-            .map(|line| format!("{sign} {line}\n"))
-            .collect()
+        let lines = these.lines().filter(|line| !those.lines().any(|other| other == *line));
+        lines.map(|line| format!("{sign} {line}\n")).collect::<Vec<_>>().concat()
     };
     only(known, told, '-') + &only(told, known, '+')
 }
