@@ -164,6 +164,16 @@ fn cli_what_does_not_go_together_is_refused() {
         &["-"],
         &["--files-from", "list"],
         &["-g", "f*"],
+        &["-b", "-n", "f000", "new"],
+        &["-n", "--on-conflict", "fail", "f000", "new"],
+        &["-i", "--on-conflict=keep-both", "f000", "new"],
+        &["-u", "--on-conflict", "ask", "f000", "new"],
+        &["-b", "--on-conflict", "keep-both", "f000", "new"],
+        &["--exchange", "--on-conflict", "skip", "f000", "f001"],
+        &["--exchange", "--merge", "f000", "f001"],
+        &["--exchange", "--parents", "f000", "f001"],
+        &["-T", "--parents", "f000", "new"],
+        &["-i", "-", "new"],
     ] {
         usage(args).fails_with(1).stdout_is("").stderr_has("pmove: ");
     }

@@ -157,7 +157,7 @@ fn is_tally(line: &str) -> bool {
 
 /// The content of files that a source may replace.
 fn dest_content(world: &World, command: &Command) -> Vec<Vec<u8>> {
-    if command.policy.skips() {
+    if command.policy.keeps_targets() {
         return Vec::new();
     }
     let Ok(dest) = world.resolve(&command.dest.text(), &mut Vec::new()) else { return Vec::new() };

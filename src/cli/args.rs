@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{ArgAction, Parser, ValueEnum};
+use clap::{ArgAction, Command, Parser, ValueEnum};
 
 /// Moves files: renames where the kernel can, copies where it must, on all cores, and never loses one.
 #[derive(Debug, Parser)]
@@ -18,6 +18,7 @@ use clap::{ArgAction, Parser, ValueEnum};
     override_usage = "pmove [OPTIONS] SOURCE... DEST\n       pmove [OPTIONS] -t DIR SOURCE...\n       pmove [OPTIONS] --files-from FILE DEST\n       ... | pmove [OPTIONS] - DEST",
     after_help = AFTER_HELP
 )]
+#[allow(clippy::doc_markdown, reason = "these comments are the help text")]
 #[allow(
     clippy::struct_excessive_bools,
     reason = "each is a switch that the user may write; settings.rs gives them meaning"
@@ -29,11 +30,11 @@ pub(super) struct Args {
     #[arg(value_name = "SOURCE... DEST")]
     pub(super) operands: Vec<OsString>,
 
-    /// Operands that are never patterns or options: those after --
-    #[arg(last = true, hide = true)]
+    /// Operands that are never patterns: those after --
+    #[arg(skip)]
     pub(super) literal: Vec<OsString>,
 
-    /// Move every SOURCE into DIR
+    /// Move every SOURCE into DIR, which must be a directory
     #[arg(short = 't', long, value_name = "DIR", help_heading = "Target", action = ArgAction::Append)]
     pub(super) target_directory: Vec<OsString>,
 
@@ -57,7 +58,7 @@ pub(super) struct Args {
     #[arg(long, help_heading = "Sources")]
     pub(super) strip_trailing_slashes: bool,
 
-    /// Replace existing targets (the default)
+    /// Replace existing targets, and ask nothing; the last of -i, -f and -n counts
     #[arg(short = 'f', long, help_heading = "Conflicts", overrides_with_all = ["no_clobber", "interactive"])]
     pub(super) force: bool,
 
@@ -69,31 +70,25 @@ pub(super) struct Args {
     #[arg(short = 'n', long, help_heading = "Conflicts", overrides_with_all = ["force", "interactive"])]
     pub(super) no_clobber: bool,
 
-    /// Replace only targets that are older than their source
-    #[arg(short = 'u', help_heading = "Conflicts", overrides_with = "update")]
-    pub(super) update_older: bool,
-
-    /// Which existing targets to replace: all, none, none-fail or older
-    #[arg(long, value_name = "WHICH", num_args = 0..=1, require_equals = true, default_missing_value = "older", help_heading = "Conflicts", overrides_with = "update_older")]
-    pub(super) update: Option<String>,
+    /// Which existing targets to replace: all, none, none-fail or, without a word, older
+    #[arg(short = 'u', long, value_name = "WHICH", num_args = 0..=1, require_equals = true, default_missing_value = "older", help_heading = "Conflicts")]
+    pub(super) update: Option<OsString>,
 
     /// What to do about an existing target, in one word
     #[arg(long, value_name = "WORD", help_heading = "Conflicts")]
     pub(super) on_conflict: Option<ConflictWord>,
 
-    /// Rename what is replaced, as --backup, without an argument
-    #[arg(short = 'b', help_heading = "Conflicts")]
-    pub(super) backup_existing: bool,
+    /// Keep what is replaced under another name: numbered, simple, existing (numbered if others are) or none
+    ///
+    /// Without a word, $VERSION_CONTROL has it, else it is existing.
+    #[arg(short = 'b', long, value_name = "CONTROL", num_args = 0..=1, require_equals = true, default_missing_value = "", help_heading = "Conflicts")]
+    pub(super) backup: Vec<OsString>,
 
-    /// Rename what is replaced: to a numbered name, or to a simple one, or to either (existing)
-    #[arg(long, value_name = "CONTROL", num_args = 0..=1, require_equals = true, default_missing_value = "", help_heading = "Conflicts")]
-    pub(super) backup: Option<String>,
-
-    /// What a simple backup's name ends with, instead of ~
+    /// What a simple backup's name ends with, instead of $SIMPLE_BACKUP_SUFFIX or ~; implies --backup
     #[arg(short = 'S', long, value_name = "SUFFIX", help_heading = "Conflicts")]
     pub(super) suffix: Option<OsString>,
 
-    /// Exchange each SOURCE with its target
+    /// Let each SOURCE and its target, which must exist, change places, in one step
     #[arg(long, help_heading = "Running")]
     pub(super) exchange: bool,
 
@@ -102,7 +97,7 @@ pub(super) struct Args {
     pub(super) no_copy: bool,
 
     /// Say how each file is copied; implies -v
-    #[arg(long, help_heading = "Output")]
+    #[arg(long, help_heading = "Output", overrides_with = "quiet")]
     pub(super) debug: bool,
 
     /// Nothing, on a system without SELinux
@@ -154,13 +149,24 @@ pub(super) struct Args {
     pub(super) verbose: bool,
 
     /// Say nothing but errors
-    #[arg(short = 'q', long, help_heading = "Output", overrides_with = "verbose")]
+    #[arg(short = 'q', long, help_heading = "Output", overrides_with_all = ["verbose", "debug"])]
     pub(super) quiet: bool,
 
     /// When to show progress
     #[arg(long, value_name = "WHEN", default_value = "auto", value_parser = progress_words(), help_heading = "Output")]
     pub(super) progress: crate::report::ProgressMode,
 }
+
+/// The same options for who calls it `mv`: in its name, and without what it then does not do.
+pub(super) fn as_mv(command: Command) -> Command {
+    command
+        .name("mv")
+        .version(concat!("(pmove) ", env!("CARGO_PKG_VERSION")))
+        .override_usage("mv [OPTIONS] SOURCE... DEST\n       mv [OPTIONS] -t DIR SOURCE...")
+        .after_help(EXIT_STATUS)
+}
+
+const EXIT_STATUS: &str = "Exit status: 0 if all was moved, 1 if something was not.";
 
 const AFTER_HELP: &str = "\
 Exit status: 0 if all was moved, 1 if something was not.
@@ -196,7 +202,7 @@ pub(super) enum ConflictWord {
     Overwrite,
     /// Leave both alone, and say nothing, as -n
     Skip,
-    /// Leave both alone, as a failure
+    /// Leave both alone, as a failure, as --update=none-fail
     Fail,
     /// Replace it if it is older, as -u
     ReplaceOlder,

@@ -1,11 +1,15 @@
 //! The command line: words to settings, settings to a run, a run to an exit code.
 
 mod args;
+mod operands;
+mod policy;
 #[cfg(debug_assertions)]
 mod rehearsal;
 mod settings;
 mod signals;
 mod usage;
+mod word;
+mod words;
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
@@ -21,7 +25,7 @@ use crate::transfer::{Context, Stop};
 #[cfg(debug_assertions)]
 #[doc(hidden)]
 pub use rehearsal::{Rehearsed, rehearse};
-use settings::Settings;
+use settings::{Settings, Surroundings};
 use signals::Signals;
 
 /// How the process ends.
@@ -44,7 +48,7 @@ impl From<Ending> for ExitCode {
 
 /// Runs the command. `args` as the system gives them, the program's own name first.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let settings = match settings::from_args(args) {
+    let settings = match settings::parse(args, &Surroundings::of_process()) {
         Ok(settings) => settings,
         Err(early) => return early.say().into(),
     };

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::report::Reporter;
 
+use super::settings::{self, Surroundings};
 use super::signals::Signals;
-use super::{Ending, run, settings};
+use super::{Ending, run};
 
 /// How a run ended.
 #[derive(Clone, Debug)]
@@ -38,7 +39,8 @@ impl io::Write for Messages {
 /// # Errors
 /// A command line that cannot be followed.
 pub fn rehearse(args: impl IntoIterator<Item = OsString>) -> Result<Rehearsed, String> {
-    let settings = settings::from_args(args).map_err(|early| format!("{early:?}"))?;
+    // Nothing of the test's own environment has a say, and nobody is there to answer.
+    let settings = settings::parse(args, &Surroundings::default()).map_err(|early| format!("{early:?}"))?;
     let messages = Messages::default();
     let sink = messages.clone();
     let ending = run(settings, &Signals::ignore(), |options, _| Reporter::unseen(options, sink));

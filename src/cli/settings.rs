@@ -1,27 +1,28 @@
 //! What the words mean: resolved once, checked against each other, and then handed out in parts.
 
-use std::ffi::{OsStr, OsString};
-use std::fs::File;
-use std::io::BufReader;
+use std::ffi::OsString;
+use std::io::IsTerminal;
 use std::num::NonZeroUsize;
-use std::os::fd::AsFd;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 
-use crate::error::{MoveError, Quoted};
 use crate::exec::Pace;
-use crate::item::{Ask, Backup, BackupKind, Conflict, Policy, Way, path_from};
+use crate::item::{Policy, Way};
 use crate::plan::DestinationKind;
 use crate::report::{ProgressMode, Verbosity};
-use crate::source::{List, Operand, Sources, classify};
+use crate::source::Sources;
 use crate::transfer::SyncMode;
 
-use super::args::{Args, ConflictWord, Jobs, SyncWord};
-use super::usage::{Early, Usage};
+use super::args::{Args, Jobs, SyncWord};
+use super::operands::{self, Route};
+use super::policy::policy;
+use super::usage::Early;
+use super::words::{Grammar, Order, Words};
 
 /// Everything a run needs to know from the user.
+#[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is what one option says, and goes to where it is meant for")]
 pub(super) struct Settings {
     /// What the program calls itself.
     pub(super) program: String,
@@ -47,6 +48,31 @@ pub(super) struct Settings {
     pub(super) progress: ProgressMode,
 }
 
+/// What else than the command line has a say in what it means, as mv has it.
+#[derive(Debug, Default)]
+pub(super) struct Surroundings {
+    /// `POSIXLY_CORRECT` is set.
+    pub(super) posixly_correct: bool,
+    /// `VERSION_CONTROL`.
+    pub(super) version_control: Option<OsString>,
+    /// `SIMPLE_BACKUP_SUFFIX`.
+    pub(super) simple_backup_suffix: Option<OsString>,
+    /// Somebody may be there to answer.
+    pub(super) stdin_is_terminal: bool,
+}
+
+impl Surroundings {
+    /// Those of this process.
+    pub(super) fn of_process() -> Self {
+        Self {
+            posixly_correct: std::env::var_os("POSIXLY_CORRECT").is_some(),
+            version_control: std::env::var_os("VERSION_CONTROL"),
+            simple_backup_suffix: std::env::var_os("SIMPLE_BACKUP_SUFFIX"),
+            stdin_is_terminal: std::io::stdin().is_terminal(),
+        }
+    }
+}
+
 impl Settings {
     /// Whether somebody will read the paths of what went well.
     pub(super) fn wants_paths(&self) -> bool {
@@ -58,97 +84,39 @@ impl Settings {
 ///
 /// # Errors
 /// What is to be said instead of running: a usage error, help, or the version.
-pub(super) fn from_args(args: impl IntoIterator<Item = OsString>) -> Result<Settings, Early> {
-    let args: Vec<OsString> = args.into_iter().collect();
-    let program = match args.first().map(|name| Path::new(name).file_name()) {
+pub(super) fn parse(args: impl IntoIterator<Item = OsString>, surroundings: &Surroundings) -> Result<Settings, Early> {
+    let mut args = args.into_iter();
+    let program = match args.next().as_deref().map(|name| Path::new(name).file_name()) {
         Some(Some(name)) if name == "mv" => "mv",
         _ => "pmove",
     };
-    match Args::try_parse_from(&args) {
-        Ok(args) => resolve(args, program).map_err(|usage| Early::Usage(program, usage)),
-        Err(error) => Err(Early::from_clap(program, &error, &args)),
-    }
+    let mut command = if program == "mv" { super::args::as_mv(Args::command()) } else { Args::command() };
+    command.build();
+    let order = if surroundings.posixly_correct { Order::OptionsFirst } else { Order::Mixed };
+    let usage = |usage| Early::Usage(program, usage);
+    let Words { options, operands, literal } = Grammar::of(&command).sort(args, order).map_err(usage)?;
+    let matches = command.try_get_matches_from(std::iter::once(program.into()).chain(options));
+    let args = matches.and_then(|matches| Args::from_arg_matches(&matches));
+    let args = args.map_err(|error| Early::from_clap(program, &error))?;
+    resolve(Args { operands, literal, ..args }, program, surroundings).map_err(usage)
 }
 
-fn resolve(args: Args, program: &'static str) -> Result<Settings, Usage> {
-    let mut args = args;
-    let (mut operands, mut literal) = (std::mem::take(&mut args.operands), std::mem::take(&mut args.literal));
-    let (target_directory, no_target_directory) =
-        (std::mem::take(&mut args.target_directory), args.no_target_directory);
-    let files_from = args.files_from.take();
+fn resolve(mut args: Args, program: &str, surroundings: &Surroundings) -> Result<Settings, super::usage::Usage> {
     let is_mv = program == "mv";
-    let (directory, more) = split_first(target_directory);
-    if more {
-        return Err(Usage::plain("multiple target directories specified"));
+    if !is_mv {
+        operands::take_dash(&mut args);
     }
-    if directory.is_some() && no_target_directory {
-        return Err(Usage::plain("cannot combine --target-directory (-t) and --no-target-directory (-T)"));
-    }
-    // "- DEST", exactly these two operands.
-    let mut list = files_from;
-    if !is_mv && literal.is_empty() && operands.len() == 2 && operands[0] == "-" && list.is_none() {
-        operands.remove(0);
-        list = Some("-".into());
-    }
-    if args.null && list.is_none() {
-        return Err(Usage::hinted("--null needs a list: --files-from FILE, or - DEST"));
-    }
-    let has_other_sources = list.is_some() || !args.glob.is_empty();
-    let destination = match &directory {
-        Some(directory) => directory.clone(),
-        None => take_destination(&mut operands, &mut literal, has_other_sources)?,
-    };
-    if directory.is_some() && operands.is_empty() && literal.is_empty() && !has_other_sources {
-        return Err(Usage::hinted("missing file operand"));
-    }
-    let base = args.base.as_deref();
-    let sources: Vec<Operand> = operands
-        .into_iter()
-        .map(|operand| if is_mv { Operand::Literal(operand) } else { classify(operand, base) })
-        .chain(literal.into_iter().map(Operand::Literal))
-        .collect();
-    let only = match (&sources[..], has_other_sources) {
-        ([Operand::Literal(only)], false) => Some(under(base, only)),
-        _ => None,
-    };
-    if no_target_directory && only.is_none() {
-        return Err(match sources.get(1) {
-            Some(Operand::Literal(_)) if !has_other_sources => {
-                let third = match sources.get(2) {
-                    Some(Operand::Literal(third) | Operand::Pattern(third)) => third,
-                    None => &destination,
-                };
-                Usage::hinted(format!("extra operand {}", Quoted(third)))
-            }
-            _ => Usage::plain("--no-target-directory (-T) takes exactly one source"),
-        });
-    }
-    let list = list.map(|name| open_list(&name, args.null)).transpose()?;
-    let policy = policy(&args);
+    operands::check(&args)?;
+    let (policy, way) = policy(&args, surroundings)?;
+    let Route { sources, destination, kind, only } = operands::route(&mut args, is_mv)?;
     Ok(Settings {
         program: program.to_owned(),
+        sources,
+        destination,
+        kind,
         only,
-        destination: destination.into_vec(),
-        kind: match (directory.is_some(), no_target_directory) {
-            (true, _) => DestinationKind::Directory,
-            (_, true) => DestinationKind::Name,
-            _ => DestinationKind::Operand,
-        },
-        sources: Sources {
-            operands: sources,
-            globs: args.glob,
-            list,
-            base: args.base,
-            allow_empty: args.allow_empty,
-            one_file_system: args.one_file_system,
-            skip: None,
-        },
         policy,
-        way: match (args.exchange, args.no_copy) {
-            (true, _) => Way::Exchange,
-            (_, true) => Way::Rename,
-            _ => Way::Any,
-        },
+        way,
         parents: args.parents,
         mkdir: args.mkdir,
         sync: match args.sync {
@@ -171,86 +139,4 @@ fn resolve(args: Args, program: &'static str) -> Result<Settings, Usage> {
         },
         progress: args.progress,
     })
-}
-
-/// What is to be done about targets that exist.
-fn policy(args: &Args) -> Policy {
-    let conflict = match (args.on_conflict, args.update.as_deref()) {
-        (Some(ConflictWord::Skip), _) => Conflict::Skip,
-        (Some(ConflictWord::Fail), _) => Conflict::Fail,
-        (Some(ConflictWord::ReplaceOlder), _) => Conflict::ReplaceOlder,
-        (Some(ConflictWord::KeepBoth), _) => Conflict::KeepBoth,
-        (Some(ConflictWord::DropIdentical), _) => Conflict::DropIdentical,
-        (Some(ConflictWord::Overwrite | ConflictWord::Ask), _) => Conflict::Overwrite,
-        (None, _) if args.no_clobber => Conflict::Skip,
-        (None, Some("older")) => Conflict::ReplaceOlder,
-        (None, Some("none")) => Conflict::Skip,
-        (None, Some("none-fail")) => Conflict::Fail,
-        _ if args.update_older => Conflict::ReplaceOlder,
-        _ if args.merge && !args.force => Conflict::Fail,
-        _ => Conflict::Overwrite,
-    };
-    let asks = args.interactive || args.on_conflict == Some(ConflictWord::Ask);
-    let has_backup = args.backup_existing || args.backup.is_some() || args.suffix.is_some();
-    let suffix = args.suffix.as_ref().map_or(&b"~"[..], |suffix| suffix.as_bytes());
-    Policy {
-        conflict,
-        ask: if asks { Ask::Always } else { Ask::Never },
-        backup: has_backup.then(|| Backup {
-            kind: match args.backup.as_deref() {
-                Some("simple" | "never") => BackupKind::Simple,
-                Some("numbered" | "t") => BackupKind::Numbered,
-                _ => BackupKind::Existing,
-            },
-            suffix: suffix.into(),
-        }),
-        merge: args.merge,
-    }
-}
-
-fn split_first(words: Vec<OsString>) -> (Option<OsString>, bool) {
-    let mut words = words.into_iter();
-    let first = words.next();
-    (first, words.next().is_some())
-}
-
-/// Takes the last operand: DEST.
-fn take_destination(
-    operands: &mut Vec<OsString>,
-    literal: &mut Vec<OsString>,
-    has_other_sources: bool,
-) -> Result<OsString, Usage> {
-    let given = operands.len() + literal.len();
-    match literal.pop().or_else(|| operands.pop()) {
-        Some(destination) if given > 1 || has_other_sources => Ok(destination),
-        Some(only) => Err(Usage::hinted(format!("missing destination file operand after {}", Quoted(&only)))),
-        None if has_other_sources => Err(Usage::hinted("missing destination file operand")),
-        None => Err(Usage::hinted("missing file operand")),
-    }
-}
-
-/// A source as it is reached from the working directory.
-fn under(base: Option<&Path>, source: &OsStr) -> Vec<u8> {
-    match base {
-        Some(base) if !source.is_empty() && !source.as_bytes().starts_with(b"/") => {
-            base.join(source).into_os_string().into_vec()
-        }
-        _ => source.as_bytes().to_vec(),
-    }
-}
-
-fn open_list(name: &Path, null: bool) -> Result<List, Usage> {
-    // Not std's own handle on standard input: whether there is something to read cannot be asked through its buffer.
-    let file = if name == Path::new("-") {
-        std::io::stdin().as_fd().try_clone_to_owned().map(File::from)
-    } else {
-        File::open(name)
-    };
-    let file = file.map_err(|error| {
-        let source = rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::IO);
-        let path = path_from(name.as_os_str().as_bytes().to_vec());
-        Usage::plain(MoveError::ReadList { path, source }.to_string())
-    })?;
-    let input = Box::new(BufReader::with_capacity(64 << 10, file));
-    Ok(List { name: name.to_owned(), input, separator: if null { 0 } else { b'\n' } })
 }

@@ -1,9 +1,10 @@
 //! What is said instead of running: usage errors in mv's words, help, the version.
 
-use std::ffi::OsString;
 use std::io::Write;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use crate::error::Quoted;
 
 use super::Ending;
 
@@ -23,6 +24,16 @@ impl Usage {
     pub(super) fn hinted(message: impl Into<String>) -> Self {
         Self { message: message.into(), hint: true }
     }
+
+    /// Two options that make no sense together.
+    pub(super) fn cannot_combine(one: &str, other: &str) -> Self {
+        Self::hinted(format!("cannot combine {one} with {other}"))
+    }
+
+    #[cfg(test)]
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
 }
 
 /// What is said instead of running.
@@ -34,11 +45,10 @@ pub(super) enum Early {
 }
 
 impl Early {
-    /// `args`: the command line, the program's name first.
-    pub(super) fn from_clap(program: &'static str, error: &clap::Error, args: &[OsString]) -> Self {
+    pub(super) fn from_clap(program: &'static str, error: &clap::Error) -> Self {
         match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Self::Asked(program, error.render().to_string()),
-            _ => Self::Usage(program, in_mvs_words(error, args)),
+            _ => Self::Usage(program, in_mvs_words(error)),
         }
     }
 
@@ -65,36 +75,27 @@ impl Early {
             }
         }
     }
+
+    #[cfg(test)]
+    pub(super) fn message(&self) -> &str {
+        match self {
+            Self::Usage(_, usage) => usage.message(),
+            Self::Asked(_, text) => text,
+        }
+    }
 }
 
-fn in_mvs_words(error: &clap::Error, args: &[OsString]) -> Usage {
+/// What clap has against a value: which options there are, and which have values, `words.rs` has seen to.
+fn in_mvs_words(error: &clap::Error) -> Usage {
     let word = |kind| match error.get(kind) {
         Some(ContextValue::String(word)) => word.clone(),
         _ => String::new(),
     };
     let argument = word(ContextKind::InvalidArg);
     // clap names an option with its value: "--jobs <N|auto>".
-    let option = argument.split_whitespace().next().unwrap_or_default().to_owned();
+    let option = argument.split_whitespace().next().unwrap_or_default();
     match error.kind() {
-        ErrorKind::UnknownArgument => match option.strip_prefix("--") {
-            Some(_) => {
-                // As it was written, with what stands behind its equals sign.
-                let mut written = args.iter().filter_map(|arg| arg.to_str());
-                let whole = written.find(|arg| arg.split('=').next() == Some(&option));
-                Usage::hinted(format!("unrecognized option '{}'", whole.unwrap_or(&option)))
-            }
-            None => Usage::hinted(format!("invalid option -- '{}'", option.trim_start_matches('-'))),
-        },
         ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
-            let value = word(ContextKind::InvalidValue);
-            if value.is_empty() && error.kind() == ErrorKind::InvalidValue {
-                // It can only be missing at the end.
-                let last = args.last().and_then(|arg| arg.to_str()).unwrap_or_default();
-                return Usage::hinted(match last.chars().last() {
-                    Some(letter) if !last.starts_with("--") => format!("option requires an argument -- '{letter}'"),
-                    _ => format!("option '{option}' requires an argument"),
-                });
-            }
             let valid = match error.get(ContextKind::ValidValue) {
                 Some(ContextValue::Strings(words)) => {
                     let list: Vec<String> = words.iter().map(|word| format!("\n  - '{word}'")).collect();
@@ -102,9 +103,9 @@ fn in_mvs_words(error: &clap::Error, args: &[OsString]) -> Usage {
                 }
                 _ => std::error::Error::source(error).map(|why| format!(": {why}")).unwrap_or_default(),
             };
-            Usage::hinted(format!("invalid argument '{value}' for '{option}'{valid}"))
+            let value = word(ContextKind::InvalidValue);
+            Usage::hinted(format!("invalid argument {} for '{option}'{valid}", Quoted(&value)))
         }
-        ErrorKind::TooManyValues => Usage::hinted(format!("option '{option}' doesn't allow an argument")),
         _ => Usage::hinted(error.to_string().trim_start_matches("error: ").trim_end().to_owned()),
     }
 }

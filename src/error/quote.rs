@@ -43,11 +43,13 @@ fn quote(name: &OsStr, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     for chunk in name.as_bytes().utf8_chunks() {
         for c in chunk.valid().chars() {
             if is_printable(c) {
-                if escaping {
-                    f.write_str("''")?;
-                    escaping = false;
+                match (c, escaping) {
+                    // It ends the quotes that there are, whichever they are.
+                    ('\'', _) => f.write_str("'\\''")?,
+                    (_, true) => write!(f, "''{c}")?,
+                    (_, false) => f.write_char(c)?,
                 }
-                if c == '\'' { f.write_str("'\\''")? } else { f.write_char(c)? }
+                escaping = false;
             } else {
                 let mut utf8 = [0; 4];
                 for &byte in c.encode_utf8(&mut utf8).as_bytes() {
@@ -97,6 +99,7 @@ mod tests {
         assert_eq!(quoted(b"\xff"), "''$'\\377'");
         assert_eq!(quoted(b"end\n"), "'end'$'\\n'");
         assert_eq!(quoted(b"it's $1"), "'it'\\''s $1'");
+        assert_eq!(quoted(b"$x\n'"), "'$x'$'\\n'\\'''");
         assert_eq!(quoted("grün".as_bytes()), "'grün'");
         assert_eq!(quoted(b"\x1b[2J"), "''$'\\033''[2J'");
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::error::MoveError;
 use crate::item::{Outcome, Paths, Warning};
-use crate::report::{Reporter, Summary, copied, exchanged, removed, removed_directory, renamed, skipped};
+use crate::report::{Reporter, Summary, copied, exchanged, how_copied, removed, removed_directory, renamed, skipped};
 use crate::transfer::Context;
 
 use super::order::InOrder;
@@ -58,10 +58,12 @@ impl<'a> Tally<'a> {
                 summary.moved += 1;
                 summary.copied += 1;
                 summary.bytes += bytes;
-                if let Some(Paths { from, to, backup, inside }) = paths {
+                if let Some(Paths { from, to, backup, how, inside }) = paths {
                     lines.out = inside;
                     if lines.out.is_empty() {
-                        lines.out.extend([copied(&from, &to, backup.as_deref()), removed(&from)]);
+                        lines.out.push(copied(&from, &to, backup.as_deref()));
+                        lines.out.extend(how.filter(|_| self.context.debug).map(how_copied));
+                        lines.out.push(removed(&from));
                     }
                 }
             }

@@ -102,7 +102,8 @@ pub(crate) fn resolve(policy: &Policy, meeting: &Meeting<'_>) -> Verdict {
     match policy.conflict {
         Conflict::DropIdentical if source.is_dir() => Verdict::Refuse(Refusal::NotReplaced),
         Conflict::DropIdentical => Verdict::Compare,
-        // Of two directories the kernel replaces an empty one only.
+        // Of two directories the kernel replaces an empty one only: nothing can be lost by that.
+        _ if source.is_dir() => Verdict::Replace,
         Conflict::ReplaceOlder => Verdict::ReplaceJudged,
         _ if asks => Verdict::ReplaceJudged,
         _ => Verdict::Replace,
@@ -117,6 +118,7 @@ fn of_kinds(source: &Stat) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::item::Backup;
     use crate::sys::{FileId, FileKind, Time};
 
     fn stat(ino: u64, kind: FileKind) -> Stat {
@@ -140,29 +142,110 @@ mod tests {
         }
     }
 
+    const PLAIN: Policy = Policy { conflict: Conflict::Overwrite, ask: Ask::Never, backup: None, merge: false };
+
+    fn with(conflict: Conflict) -> Policy {
+        Policy { conflict, ..PLAIN }
+    }
+
+    fn backing_up(kind: BackupKind) -> Policy {
+        Policy { backup: Some(Backup { kind, suffix: Box::from(&b"~"[..]) }), ..PLAIN }
+    }
+
+    fn meeting<'a>(source: &'a Stat, target: &'a Stat) -> Meeting<'a> {
+        Meeting {
+            source,
+            target,
+            is_same_name: false,
+            is_referent: false,
+            is_just_created: false,
+            is_writable: true,
+            is_agreed: false,
+        }
+    }
+
     #[test]
     fn p3_skip_wins_over_everything() {
         let file = stat(1, FileKind::Regular);
-        assert_eq!(resolve(Policy::Skip, &file, &file, true), Verdict::Skip);
+        let same = Meeting { is_just_created: true, is_same_name: true, ..meeting(&file, &file) };
+        assert_eq!(resolve(&with(Conflict::Skip), &same), Verdict::Skip);
+        assert_eq!(resolve(&with(Conflict::Fail), &same), Verdict::Refuse(Refusal::NotReplaced));
     }
 
     #[test]
     fn h05_h13_one_inode_is_never_moved_onto_itself() {
         let file = stat(1, FileKind::Regular);
-        assert_eq!(resolve(Policy::Overwrite, &file, &file, false), Verdict::Refuse(Refusal::SameFile));
+        let refused = Verdict::Refuse(Refusal::SameFile);
+        for conflict in [Conflict::Overwrite, Conflict::ReplaceOlder, Conflict::DropIdentical] {
+            assert_eq!(resolve(&with(conflict), &meeting(&file, &file)), refused);
+        }
+        // Under two names, one of them can get another.
+        assert_eq!(resolve(&backing_up(BackupKind::Simple), &meeting(&file, &file)), Verdict::BackUp);
+        assert_eq!(resolve(&with(Conflict::KeepBoth), &meeting(&file, &file)), Verdict::KeepBoth);
+        let same_name = Meeting { is_same_name: true, ..meeting(&file, &file) };
+        assert_eq!(resolve(&backing_up(BackupKind::Simple), &same_name), refused);
+        assert_eq!(resolve(&with(Conflict::KeepBoth), &same_name), refused);
     }
 
     #[test]
     fn h08_what_this_run_created_is_not_overwritten() {
         let (a, b) = (stat(1, FileKind::Regular), stat(2, FileKind::Regular));
-        assert_eq!(resolve(Policy::Overwrite, &a, &b, true), Verdict::Refuse(Refusal::JustCreated));
-        assert_eq!(resolve(Policy::Overwrite, &a, &b, false), Verdict::Replace);
+        let created = Meeting { is_just_created: true, ..meeting(&a, &b) };
+        for policy in [PLAIN, backing_up(BackupKind::Simple), backing_up(BackupKind::Existing)] {
+            assert_eq!(resolve(&policy, &created), Verdict::Refuse(Refusal::JustCreated));
+        }
+        assert_eq!(resolve(&backing_up(BackupKind::Numbered), &created), Verdict::BackUp);
+        assert_eq!(resolve(&with(Conflict::KeepBoth), &created), Verdict::KeepBoth);
+        assert_eq!(resolve(&PLAIN, &meeting(&a, &b)), Verdict::Replace);
     }
 
     #[test]
     fn directories_and_files_do_not_replace_each_other() {
         let (dir, file) = (stat(1, FileKind::Directory), stat(2, FileKind::Regular));
-        assert_eq!(resolve(Policy::Overwrite, &dir, &file, false), Verdict::Refuse(Refusal::DirectoryOverFile));
-        assert_eq!(resolve(Policy::Overwrite, &file, &dir, false), Verdict::Refuse(Refusal::FileOverDirectory));
+        assert_eq!(resolve(&PLAIN, &meeting(&dir, &file)), Verdict::Refuse(Refusal::DirectoryOverFile));
+        assert_eq!(resolve(&PLAIN, &meeting(&file, &dir)), Verdict::Refuse(Refusal::FileOverDirectory));
+        // Unless what is there gets another name.
+        assert_eq!(resolve(&backing_up(BackupKind::Simple), &meeting(&dir, &file)), Verdict::BackUp);
+    }
+
+    #[test]
+    fn only_what_is_older_is_replaced_by_an_update() {
+        let at = |ino, sec| Stat { mtime: Time { sec, nsec: 0 }, ..stat(ino, FileKind::Regular) };
+        let (old, new) = (at(1, 1), at(2, 2));
+        let policy = with(Conflict::ReplaceOlder);
+        assert_eq!(resolve(&policy, &meeting(&new, &old)), Verdict::ReplaceJudged);
+        assert_eq!(resolve(&policy, &meeting(&old, &new)), Verdict::Skip);
+        assert_eq!(resolve(&policy, &meeting(&old, &at(3, 1))), Verdict::Skip);
+        // Directories have no age, and the age comes before the question.
+        let (a, b) = (stat(1, FileKind::Directory), stat(2, FileKind::Directory));
+        assert_eq!(resolve(&policy, &meeting(&a, &b)), Verdict::Replace);
+        let asking = Policy { ask: Ask::Always, ..policy };
+        assert_eq!(resolve(&asking, &meeting(&old, &new)), Verdict::Skip);
+        assert_eq!(resolve(&asking, &meeting(&new, &old)), Verdict::Ask);
+    }
+
+    #[test]
+    fn questions_are_asked_once_and_before_the_kinds_are_looked_at() {
+        let (dir, file) = (stat(1, FileKind::Directory), stat(2, FileKind::Regular));
+        let always = Policy { ask: Ask::Always, ..PLAIN };
+        assert_eq!(resolve(&always, &meeting(&dir, &file)), Verdict::Ask);
+        let agreed = Meeting { is_agreed: true, ..meeting(&dir, &file) };
+        assert_eq!(resolve(&always, &agreed), Verdict::Refuse(Refusal::DirectoryOverFile));
+        let other = stat(3, FileKind::Regular);
+        assert_eq!(resolve(&always, &Meeting { is_agreed: true, ..meeting(&other, &file) }), Verdict::ReplaceJudged);
+        let if_unwritable = Policy { ask: Ask::IfUnwritable, ..PLAIN };
+        assert_eq!(resolve(&if_unwritable, &meeting(&other, &file)), Verdict::Replace);
+        assert_eq!(resolve(&if_unwritable, &Meeting { is_writable: false, ..meeting(&other, &file) }), Verdict::Ask);
+    }
+
+    #[test]
+    fn directories_merge_and_files_in_them_do_what_the_policy_says() {
+        let (a, b) = (stat(1, FileKind::Directory), stat(2, FileKind::Directory));
+        for conflict in [Conflict::Skip, Conflict::Fail, Conflict::Overwrite, Conflict::DropIdentical] {
+            let merging = Policy { conflict, merge: true, ..PLAIN };
+            assert_eq!(resolve(&merging, &meeting(&a, &b)), Verdict::Merge);
+            assert_ne!(resolve(&merging, &meeting(&a, &a)), Verdict::Merge);
+        }
+        assert_eq!(resolve(&with(Conflict::DropIdentical), &meeting(&a, &b)), Verdict::Refuse(Refusal::NotReplaced));
     }
 }

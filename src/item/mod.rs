@@ -113,8 +113,21 @@ pub(crate) struct Paths {
     pub(crate) to: PathBuf,
     /// Where what stood at the target is now.
     pub(crate) backup: Option<PathBuf>,
+    /// How it was copied.
+    pub(crate) how: Option<How>,
     /// What is to be said of a directory that was copied: of everything in it.
     pub(crate) inside: Vec<String>,
+}
+
+/// How a content was copied: what `--debug` tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct How {
+    /// The blocks are shared. None if that was not tried: it does not work between these file systems.
+    pub(crate) reflink: Option<bool>,
+    /// The kernel copied it by `copy_file_range`. None if that was not tried.
+    pub(crate) offload: Option<bool>,
+    /// Holes were looked for.
+    pub(crate) holes: bool,
 }
 
 /// Something that could not be kept, told once in a run for each kind.

@@ -168,19 +168,37 @@ fn resolve_existing(path: &[u8], kind: DestinationKind, only: Option<&[u8]>) -> 
     let source = only.unwrap_or_default();
     let refuse = |error| MoveError::Move { from: path_from(source.to_vec()), to: shown(), source: error };
     let (name, only_directory) = strip_slashes(path);
-    // "new/" can only become a directory.
-    if only_directory && look(path).is_ok_and(|stat| !stat.is_dir()) {
-        return Err(Box::new(MoveError::Stat { path: shown(), source: Errno::NOTDIR }));
-    }
-    let missing = |source_error| MoveError::Stat { path: path_from(source.to_vec()), source: source_error };
-    if only_directory && !look(source).map_err(missing)?.is_dir() {
-        return Err(Box::new(refuse(Errno::NOTDIR)));
+    if only_directory {
+        check_slash(path, source)?;
     }
     rename_to(name).map_err(|error| match (error, look(source)) {
         (Errno::NOTDIR, _) => Box::new(MoveError::Stat { path: shown(), source: error }),
         (_, Ok(_)) => Box::new(refuse(error)),
-        (_, Err(error)) => Box::new(missing(error)),
+        (_, Err(error)) => Box::new(MoveError::Stat { path: path_from(source.to_vec()), source: error }),
     })?
+}
+
+/// Whether the source may get this name, which ends with a slash: "new/" can only become a directory, and what is there
+/// must be one.
+fn check_slash(path: &[u8], source: &[u8]) -> Result<()> {
+    let (from, to) = (path_from(source.to_vec()), path_from(path.to_vec()));
+    let is_dir = match look(source) {
+        Ok(stat) => stat.is_dir(),
+        Err(source) => return Err(Box::new(MoveError::Stat { path: from, source })),
+    };
+    let refuse = |source| MoveError::Move { from: from.clone(), to: to.clone(), source };
+    Err(Box::new(match (look(path), open_directory(path)) {
+        (_, Ok(_)) if !is_dir => MoveError::FileOverDirectory { from, to },
+        // The root has no name.
+        (Err(_), Ok(_)) => refuse(Errno::BUSY),
+        (Err(_), Err(_)) if is_dir => return Ok(()),
+        (Ok(stat), Ok(_)) if stat.is_dir() => return Ok(()),
+        // A symlink that leads nowhere.
+        (Ok(_), Err(Errno::NOENT)) if is_dir => MoveError::DirectoryOverFile { from, to },
+        (Err(_) | Ok(_), Err(Errno::NOENT)) => refuse(Errno::NOTDIR),
+        // A file, or a symlink, which is not a directory even if it leads to one.
+        _ => MoveError::Stat { path: to, source: Errno::NOTDIR },
+    }))
 }
 
 /// Opens what must be a directory; an empty path is none.

@@ -111,7 +111,11 @@ impl Planner {
                 }
             }
         }
-        let order = (candidate.origin == Origin::Operand).then(|| {
+        let is_operand = candidate.origin == Origin::Operand;
+        if is_operand && !settled && self.places.leads_through_link(parent, self.operands == 0) {
+            return Planned::Wait(candidate);
+        }
+        let order = is_operand.then(|| {
             self.operands += 1;
             self.operands - 1
         });

@@ -40,6 +40,8 @@ pub(super) struct Places {
     parents: HashSet<u64>,
     /// The last parent that was looked at: mostly the next one is the same.
     last: Option<Box<[u8]>>,
+    /// The last operand's parent.
+    last_operand: Option<Box<[u8]>>,
 }
 
 impl Places {
@@ -51,6 +53,7 @@ impl Places {
             sources: Bloom::default(),
             parents: HashSet::new(),
             last: None,
+            last_operand: None,
         }
     }
 
@@ -98,6 +101,22 @@ impl Places {
     /// Lets go of all directories: one of them may have been moved, and its path stands for another now.
     pub(super) fn forget(&mut self) {
         self.held.clear();
+    }
+
+    /// Whether a directory is reached through a symlink, unless that was asked for the source before as well. An earlier
+    /// operand may be about to move what the link leads to: mv's user would see that it has.
+    pub(super) fn leads_through_link(&mut self, path: &[u8], is_first: bool) -> bool {
+        if self.last_operand.as_deref() == Some(path) {
+            return false;
+        }
+        self.last_operand = Some(path.into());
+        // Before the first one nothing has moved.
+        let is_linked = !is_first && Dir::is_through_link(path);
+        if is_linked {
+            // To be opened anew.
+            self.held.retain(|(held, ..)| **held != *path);
+        }
+        is_linked
     }
 
     /// Opens a directory. Symlinks in the first `trusted` bytes of its path are followed, others refused.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::error::Quoted;
+use crate::item::How;
 
 /// Moved by one rename.
 #[must_use]
@@ -38,6 +39,18 @@ pub fn removed_directory(path: &Path) -> String {
 #[must_use]
 pub fn exchanged(from: &Path, to: &Path) -> String {
     format!("exchanged {} <-> {}", Quoted(from), Quoted(to))
+}
+
+/// How a file was copied (`--debug`).
+#[must_use]
+pub(crate) fn how_copied(how: How) -> String {
+    let tried = |result: Option<bool>| match result {
+        Some(true) => "yes",
+        Some(false) => "no",
+        None => "unsupported",
+    };
+    let holes = if how.holes { "SEEK_HOLE" } else { "no" };
+    format!("copy offload: {}, reflink: {}, sparse detection: {holes}", tried(how.offload), tried(how.reflink))
 }
 
 /// Left where it is (`--debug`).

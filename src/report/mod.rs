@@ -27,6 +27,7 @@ mod text;
 mod tests;
 
 pub use counters::{Counters, Phase, Snapshot, Staging};
+pub(crate) use lines::how_copied;
 pub use lines::{
     copied, created_directory, exchanged, overwrite_question, removed, removed_directory, renamed, replace_question,
     skipped,

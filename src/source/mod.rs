@@ -87,6 +87,17 @@ impl Candidate {
     fn named(path: Box<[u8]>, origin: Origin) -> Self {
         Self { trusted: path.len(), path, origin, hint: Hint::Unknown }
     }
+
+    fn without_slashes(self) -> Self {
+        let path: Box<[u8]> = without_slashes(&self.path).into();
+        Self { trusted: self.trusted.min(path.len()), path, ..self }
+    }
+}
+
+/// A path without the slashes at its end; the root keeps one.
+pub(crate) fn without_slashes(path: &[u8]) -> &[u8] {
+    let end = path.iter().rposition(|&byte| byte != b'/').map_or(path.len().min(1), |at| at + 1);
+    &path[..end]
 }
 
 /// What a run shall move.
@@ -104,6 +115,8 @@ pub struct Sources {
     pub allow_empty: bool,
     /// Whether a pattern's walk stays on the file system of its root.
     pub one_file_system: bool,
+    /// Whether slashes at the end of a source are taken off: `--strip-trailing-slashes`.
+    pub strip_slashes: bool,
     /// Device and inode of the target directory. What a pattern finds directly in it has arrived already, and
     /// is not yielded, nor is the directory itself; a walk never enters it from above.
     pub skip: Option<(u64, u64)>,
@@ -125,6 +138,7 @@ impl Sources {
             list: self.list.map(list::Reader::new),
             allow_empty: self.allow_empty,
             limits: Limits { one_file_system: self.one_file_system, skip: self.skip },
+            strip_slashes: self.strip_slashes,
         }
     }
 }
@@ -144,6 +158,7 @@ pub struct Stream {
     list: Option<list::Reader>,
     allow_empty: bool,
     limits: Limits,
+    strip_slashes: bool,
 }
 
 impl Stream {
@@ -222,6 +237,16 @@ impl Iterator for Stream {
     type Item = Result<Candidate>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        let next = self.advance();
+        if !self.strip_slashes {
+            return next;
+        }
+        next.map(|found| found.map(Candidate::without_slashes))
+    }
+}
+
+impl Stream {
+    fn advance(&mut self) -> Option<Result<Candidate>> {
         loop {
             if let Some(walk) = &mut self.walk {
                 if let Some(found) = walk.next() {

@@ -177,3 +177,17 @@ fn named_candidates_are_trusted_whole() {
     assert_eq!(candidates[2], Candidate::named(b"base/dir/l".as_slice().into(), Origin::List));
     assert_eq!(candidates[2].trusted, 10);
 }
+
+#[test]
+fn slashes_are_taken_off_what_was_found_if_that_is_wanted() {
+    let root = tree(&["one/", "two/", "file", "twist/x"]);
+    let listed = List { name: "list".into(), input: Box::new(Cursor::new("one///\nfile/\n/\n")), separator: b'\n' };
+    let sources = Sources {
+        operands: vec![Operand::Literal("two//".into()), Operand::Pattern("tw*/".into())],
+        list: Some(listed),
+        strip_slashes: true,
+        ..globs(&root, &[])
+    };
+    // A pattern with a slash still means directories only.
+    assert_eq!(said(&root, sources), ["/", "file", "one", "twist", "two", "two"]);
+}

@@ -31,6 +31,13 @@ impl Dir {
         Self::held(call(Op::OpenDir, path, || rustix::fs::openat(CWD, path, HOLD, Mode::empty()))?)
     }
 
+    /// Whether a symlink is on the way of a path that the user named, as far as can be told.
+    pub(crate) fn is_through_link(path: &[u8]) -> bool {
+        let path = if path.is_empty() { b"." } else { path };
+        let open = || rustix::fs::openat2(CWD, path, HOLD, Mode::empty(), ResolveFlags::NO_SYMLINKS);
+        call(Op::OpenDir, path, open).is_err_and(|error| error == Errno::LOOP)
+    }
+
     /// Opens the directory at `path`, relative to this one, refusing every symlink on the way and any way out.
     pub(crate) fn open_beneath(&self, path: &[u8]) -> Result<Self, Errno> {
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;

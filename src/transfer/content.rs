@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
 
+use crate::item::How;
 use crate::sys::{
     Stat, Transferred, clone_whole, copy_range, next_extent, read_at, seek_to, send, set_size, write_all_at,
 };
@@ -41,35 +42,45 @@ struct Copy<'a> {
     to: &'a OwnedFd,
     /// Where `to` stands, as far as sequential writes go.
     position: u64,
+    how: How,
 }
 
-/// Copies all of `from`, which `stat` describes, into `to`, which is empty. Returns the bytes of data copied
-/// (holes do not count).
+/// A content that was copied.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Copied {
+    /// Of data: holes do not count.
+    pub(crate) bytes: u64,
+    pub(crate) how: How,
+}
+
+/// Copies all of `from`, which `stat` describes, into `to`, which is empty.
 pub(crate) fn copy_content(
     context: &Context,
     route: &Route,
     from: &OwnedFd,
     to: &OwnedFd,
     stat: &Stat,
-) -> Result<u64, ContentError> {
-    let mut copy = Copy { context, route, from, to, position: 0 };
+) -> Result<Copied, ContentError> {
+    let mut copy = Copy { context, route, from, to, position: 0, how: How::default() };
     if stat.size == 0 {
         // Files of procfs and of some FUSE servers have content though their size is 0: believe a read only.
-        return copy.until_end(0);
+        let bytes = copy.until_end(0)?;
+        return Ok(Copied { bytes, how: copy.how });
     }
     if route.may_clone() {
         match clone_whole(from, to) {
             Ok(()) => {
                 context.counters.copied(stat.size);
-                return Ok(stat.size);
+                return Ok(Copied { bytes: stat.size, how: How { reflink: Some(true), ..copy.how } });
             }
             Err(Errno::XDEV | Errno::OPNOTSUPP | Errno::NOTTY | Errno::NOSYS) => route.cannot_clone(),
             // This file only (flags that differ, an active swap file, …); should the target be full, copying
             // will say so.
-            Err(_) => {}
+            Err(_) => copy.how.reflink = Some(false),
         }
     }
     let bytes = if stat.may_have_holes() {
+        copy.how.holes = true;
         copy.extents(stat)?
     } else {
         copy.extent(0, stat.size, true).map(|()| stat.size)?
@@ -79,7 +90,7 @@ pub(crate) fn copy_content(
     if stat.size >= LONG && !Stat::of(from).is_ok_and(|now| Stamp::of(stat).matches(&now)) {
         return Err(ContentError::Changed);
     }
-    Ok(bytes)
+    Ok(Copied { bytes, how: copy.how })
 }
 
 impl Copy<'_> {
@@ -125,12 +136,15 @@ impl Copy<'_> {
     fn slice(&mut self, offset: u64, len: u64) -> Result<Transferred, ContentError> {
         if self.route.may_copy_range() {
             match copy_range(self.from, self.to, offset, len) {
-                Ok(Transferred::Bytes(count)) => return Ok(Transferred::Bytes(count)),
+                Ok(Transferred::Bytes(count)) => {
+                    self.how.offload = Some(true);
+                    return Ok(Transferred::Bytes(count));
+                }
                 Err(Errno::XDEV | Errno::NOSYS | Errno::OPNOTSUPP) => self.route.cannot_copy_range(),
                 Err(error) if is_full(error) => return Err(ContentError::Write(error)),
                 // EINVAL, EPERM, ENOENT, EACCES, ETXTBSY, …: each has been seen where reading works. "End" where there
                 // should be data: a file system that makes its content up. Ask by reading.
-                Ok(Transferred::End) | Err(_) => {}
+                Ok(Transferred::End) | Err(_) => self.how.offload = Some(false),
             }
         }
         if self.position == offset || seek_to(self.to, offset).is_ok() {

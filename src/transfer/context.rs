@@ -284,7 +284,7 @@ impl Context {
         let paths = self.wants_paths.then(|| {
             let from = item.place.as_deref().unwrap_or(source).path_of(&item);
             let backup = item.backup.as_deref().map(|name| target.path(name));
-            Paths { from, to: target.path(item.target_name()), backup, inside: Vec::new() }
+            Paths { from, to: target.path(item.target_name()), backup, how: None, inside: Vec::new() }
         });
         Settled { item, paths, outcome, warnings: Vec::new(), is_tree: false }
     }

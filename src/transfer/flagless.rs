@@ -97,7 +97,7 @@ impl<'a> Carrying<'a> {
         }
         let stat = stat.map_err(|source| MoveError::Stat { path: paths().0, source })?;
         if item.only_directory && !stat.is_dir() {
-            return Err(Box::new(not_a_directory(paths().0, paths().1, &stat)));
+            return Err(Box::new(not_a_directory(from, paths().1, item, &stat)));
         }
         match carry(&from.dir, &item.name, &stat, &self.target.place.dir, item.target_name()) {
             Ok(carried) => {

@@ -15,6 +15,7 @@ mod compare;
 mod content;
 mod context;
 mod dress;
+mod finish;
 mod flagless;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;

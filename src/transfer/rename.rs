@@ -1,5 +1,6 @@
 //! The short way: one rename for each item, on one device.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -109,8 +110,7 @@ impl Renamer<'_> {
                 Carriage::Done => Ok(done(context, &target, &item)),
                 Carriage::Exists => {
                     let from = item.place.clone().unwrap_or_else(|| Arc::clone(&source));
-                    let name = item.name.clone();
-                    rename_over(context, &from, &target, &mut item, &name)
+                    rename_over(context, &from, &target, &mut item)
                 }
                 Carriage::OtherDevice => Ok(Attempt::OtherDevice),
             });
@@ -155,23 +155,22 @@ fn done(context: &Context, target: &Target, item: &Item) -> Attempt {
     Attempt::Settled(Outcome::Renamed)
 }
 
+/// A source's name for the kernel, which is to refuse what is not a directory where there was a slash.
+fn name_of(item: &Item) -> Cow<'_, [u8]> {
+    if item.only_directory { [&item.name, &b"/"[..]].concat().into() } else { Cow::Borrowed(&item.name) }
+}
+
 fn rename_item(context: &Context, from: &Arc<Place>, target: &Target, item: &mut Item) -> Result<Attempt> {
-    let mut name = item.name.to_vec();
-    if item.only_directory {
-        // The kernel is to refuse what is not a directory.
-        name.push(b'/');
-    }
-    let name = &*name;
     let dir = &target.place.dir;
     // A server may say of a rename that it failed although it was done: only who has looked before can tell then.
     let before = if target.is_remote() { Stat::at(&from.dir, &item.name).ok() } else { None };
-    match rename_noreplace(&from.dir, name, dir, item.target_name()) {
+    match rename_noreplace(&from.dir, &name_of(item), dir, item.target_name()) {
         Ok(NoReplace::Renamed) => Ok(done(context, target, item)),
         Err(Errno::XDEV) => Ok(Attempt::OtherDevice),
         _ if before.is_some_and(|stat| has_arrived(&from.dir, &item.name, dir, item.target_name(), stat.id)) => {
             Ok(done(context, target, item))
         }
-        Ok(NoReplace::Exists) => rename_over(context, from, target, item, name),
+        Ok(NoReplace::Exists) => rename_over(context, from, target, item),
         Err(error) if may_lack_flag(error) => match explain(context, from, target, item, error) {
             into_itself if matches!(*into_itself, MoveError::IntoItself { .. }) => Err(into_itself),
             _ => Ok(Attempt::Flagless),
@@ -181,7 +180,7 @@ fn rename_item(context: &Context, from: &Arc<Place>, target: &Target, item: &mut
 }
 
 /// The target exists: asks the policy.
-fn rename_over(context: &Context, from: &Arc<Place>, target: &Target, item: &mut Item, name: &[u8]) -> Result<Attempt> {
+fn rename_over(context: &Context, from: &Arc<Place>, target: &Target, item: &mut Item) -> Result<Attempt> {
     let stat = match Stat::at(&from.dir, &item.name) {
         Ok(stat) => stat,
         // The kernel looks for the source first: it was there when the target was in the way.
@@ -190,7 +189,7 @@ fn rename_over(context: &Context, from: &Arc<Place>, target: &Target, item: &mut
     };
     // The kernel looks at the target first: that there is one says nothing of the source.
     if item.only_directory && !stat.is_dir() {
-        return Err(Box::new(not_a_directory(from.path_of(item), target.path(item), &stat)));
+        return Err(Box::new(not_a_directory(from, target.path(item), item, &stat)));
     }
     for _ in 0..PATIENCE {
         let judged = target.judge(context, from, item, &stat)?;
@@ -199,9 +198,9 @@ fn rename_over(context: &Context, from: &Arc<Place>, target: &Target, item: &mut
             (Verdict::Ask, _) => return Ok(Attempt::Ask),
             (Verdict::Merge, _) => return Ok(Attempt::Merge),
             (Verdict::Compare, _) => return Ok(Attempt::Compare),
-            (Verdict::KeepBoth, _) => return keep_both(context, from, target, item, name, &stat),
+            (Verdict::KeepBoth, _) => return keep_both(context, from, target, item, &stat),
             (Verdict::BackUp, _) => {
-                if let Some(attempt) = rename_with_backup(context, from, target, item, name, &stat)? {
+                if let Some(attempt) = rename_with_backup(context, from, target, item, &stat)? {
                     return Ok(attempt);
                 }
             }
@@ -214,7 +213,7 @@ fn rename_over(context: &Context, from: &Arc<Place>, target: &Target, item: &mut
                 }
             }
             (Verdict::Replace | Verdict::ReplaceJudged | Verdict::Refuse(_), _) => {
-                return replace(context, from, target, item, name, &stat);
+                return replace(context, from, target, item, &stat);
             }
         }
     }
@@ -222,8 +221,8 @@ fn rename_over(context: &Context, from: &Arc<Place>, target: &Target, item: &mut
 }
 
 /// Replaces whatever stands at the target.
-fn replace(context: &Context, from: &Place, target: &Target, item: &Item, name: &[u8], stat: &Stat) -> Result<Attempt> {
-    match rename_replacing(&from.dir, name, &target.place.dir, item.target_name()) {
+fn replace(context: &Context, from: &Place, target: &Target, item: &Item, stat: &Stat) -> Result<Attempt> {
+    match rename_replacing(&from.dir, &name_of(item), &target.place.dir, item.target_name()) {
         Ok(()) => {}
         Err(Errno::XDEV) => return Ok(Attempt::OtherDevice),
         Err(_) if has_arrived(&from.dir, &item.name, &target.place.dir, item.target_name(), stat.id) => {}
@@ -239,17 +238,10 @@ fn replace(context: &Context, from: &Place, target: &Target, item: &Item, name: 
 }
 
 /// Gives the source the first name like its target's that is free.
-fn keep_both(
-    context: &Context,
-    from: &Place,
-    target: &Target,
-    item: &mut Item,
-    name: &[u8],
-    stat: &Stat,
-) -> Result<Attempt> {
+fn keep_both(context: &Context, from: &Place, target: &Target, item: &mut Item, stat: &Stat) -> Result<Attempt> {
     let wanted = item.target_name().to_vec();
     for new in kept_names(&wanted) {
-        match rename_for_good(context, (&from.dir, name), (&target.place.dir, &new), Some(stat.id)) {
+        match rename_for_good(context, (&from.dir, &name_of(item)), (&target.place.dir, &new), Some(stat.id)) {
             Ok(NoReplace::Renamed) => {
                 item.new_name = Some(new.into());
                 return Ok(done(context, target, item));
@@ -269,12 +261,12 @@ fn rename_with_backup(
     from: &Place,
     target: &Target,
     item: &mut Item,
-    name: &[u8],
     stat: &Stat,
 ) -> Result<Option<Attempt>> {
     let Some(backup) = &context.policy.backup else { return Ok(None) };
     back_up(context, target, from, item, backup)?;
-    let renamed = rename_for_good(context, (&from.dir, name), (&target.place.dir, item.target_name()), Some(stat.id));
+    let renamed =
+        rename_for_good(context, (&from.dir, &name_of(item)), (&target.place.dir, item.target_name()), Some(stat.id));
     match renamed {
         Ok(NoReplace::Renamed) => return Ok(Some(done(context, target, item))),
         Ok(NoReplace::Exists) if item.backup.is_none() => return Ok(None),
@@ -302,12 +294,17 @@ fn exchange_item(from: &Place, target: &Target, item: &Item) -> Result<Attempt> 
     Ok(Attempt::Settled(Outcome::Exchanged))
 }
 
-/// What was written with a trailing slash is not a directory. mv tells a symlink to one from other files.
-pub(super) fn not_a_directory(from: PathBuf, to: PathBuf, stat: &Stat) -> MoveError {
-    let source = Errno::NOTDIR;
-    match stat.kind {
-        FileKind::Symlink => MoveError::Move { from, to, source },
-        _ => MoveError::Stat { path: from, source },
+/// What was written with a trailing slash is not a directory. mv tells a symlink to one from all else, which it cannot
+/// even look at.
+pub(super) fn not_a_directory(place: &Place, to: PathBuf, item: &Item, stat: &Stat) -> MoveError {
+    let from = place.path_of(item);
+    let leads = match stat.kind {
+        FileKind::Symlink => Stat::at(&place.dir, &[&*item.name, b"/"].concat()).map(drop),
+        _ => Err(Errno::NOTDIR),
+    };
+    match leads {
+        Ok(()) => MoveError::Move { from, to, source: Errno::NOTDIR },
+        Err(source) => MoveError::Stat { path: from, source },
     }
 }
 
@@ -317,7 +314,7 @@ pub(super) fn explain(context: &Context, place: &Place, target: &Target, item: &
     Box::new(match error {
         // Which of the two is missing?
         Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG => match Stat::at(&place.dir, &item.name) {
-            Ok(stat) if item.only_directory && !stat.is_dir() => not_a_directory(from, to, &stat),
+            Ok(stat) if item.only_directory && !stat.is_dir() => not_a_directory(place, to, item, &stat),
             Ok(_) => MoveError::Move { from, to, source: error },
             Err(source) => return target.missing(context, place, item, source),
         },

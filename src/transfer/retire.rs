@@ -4,7 +4,7 @@ use rustix::io::Errno;
 
 use crate::error::MoveError;
 use crate::item::{Outcome, Settled};
-use crate::sys::{Durable, Stat, is_remote, unlink};
+use crate::sys::{Durable, FileKind, Stat, is_remote, unlink};
 
 use super::Context;
 use super::publish::Published;
@@ -48,9 +48,12 @@ impl Published {
         items
             .into_iter()
             .zip(outcomes)
-            .map(|(one, outcome)| Settled {
-                warnings: one.warnings,
-                ..context.settle(&source, &target.place, one.item, outcome)
+            .map(|(one, outcome)| {
+                let mut settled = context.settle(&source, &target.place, one.item, outcome);
+                if let Some(paths) = &mut settled.paths {
+                    paths.how = Some(one.how).filter(|_| one.stat.kind == FileKind::Regular);
+                }
+                Settled { warnings: one.warnings, ..settled }
             })
             .collect()
     }

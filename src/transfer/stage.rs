@@ -1,6 +1,8 @@
 //! Staging a batch: every item's content and properties are put where its target will be, under no name or a
 //! hidden one. Nothing that anybody sees changes here.
 
+mod ahead;
+
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,27 +10,20 @@ use std::sync::atomic::Ordering;
 use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
-use crate::item::{Batch, Gathered, Item, Outcome, Place, Settled, Verdict, Way};
-use crate::sys::{
-    Durability, FileId, FileKind, Stat, close, create_named, create_unnamed, may_be_one_file, open_regular,
-};
+use crate::item::{Batch, Gathered, How, Item, Outcome, Place, Settled, Way};
+use crate::sys::{Durability, FileId, FileKind, Stat, close, create_named, create_unnamed, open_regular};
 
-use super::compare::is_identical;
-use super::content::{ContentError, copy_content};
+use super::content::{ContentError, Copied, copy_content};
 use super::dress::{Made, Warnings, creation_mode, dress};
 use super::rename::not_a_directory;
 use super::special::stage_special;
 use super::stage_dir::shows_through;
 use super::staged::{Stage, Staged, StagedItem, withdraw};
-use super::stamp::Stamp;
 use super::target::{Copying, Route};
 use super::{Context, SyncMode, Target};
 
 /// So many bytes are staged before a batch goes to its barrier, whatever is left of it.
 const PART_BYTES: u64 = 256 << 20;
-
-/// A file of this size or more is worth a look at its target before it is copied for nothing.
-const WORTH_A_LOOK: u64 = 128 << 10;
 
 /// An item that this batch cannot settle.
 #[derive(Debug)]
@@ -65,7 +60,15 @@ impl Done {
     /// One more name of a file that is staged already: nothing was copied for it.
     fn link(item: &Item, stat: &Stat, stage: Stage, staged_id: Option<FileId>) -> Self {
         let (item, warnings) = (item.clone(), Vec::new());
-        Self::Staged(Box::new(StagedItem { item, stat: *stat, stage, staged_id, bytes: 0, warnings }))
+        Self::Staged(Box::new(StagedItem {
+            item,
+            stat: *stat,
+            stage,
+            staged_id,
+            bytes: 0,
+            how: How::default(),
+            warnings,
+        }))
     }
 }
 
@@ -189,7 +192,7 @@ impl Stager<'_> {
             let stat = Stat::at(&self.from.dir, &item.name)
                 .map_err(|source| self.target.missing(self.context, self.from, item, source))?;
             if item.only_directory && !stat.is_dir() {
-                return Err(Box::new(not_a_directory(path(), self.target.path(item), &stat)));
+                return Err(Box::new(not_a_directory(self.from, self.target.path(item), item, &stat)));
             }
             Some(stat)
         };
@@ -233,10 +236,10 @@ impl Stager<'_> {
             self.sync_each(&to, &path, &target_path)?;
             Ok(bytes)
         });
-        let finished = filled.and_then(|bytes| {
+        let finished = filled.and_then(|Copied { bytes, how }| {
             let (stage, staged_id) = self.close(to, name.clone(), &target_path)?;
             let (item, warnings) = (item.clone(), warnings.0);
-            Ok(Done::Staged(Box::new(StagedItem { item, stat, stage, staged_id, bytes, warnings })))
+            Ok(Done::Staged(Box::new(StagedItem { item, stat, stage, staged_id, bytes, how, warnings })))
         });
         if let (Err(_), Some(name)) = (&finished, name) {
             withdraw(self.copying, &Stage::Named(name, None));
@@ -271,116 +274,6 @@ impl Stager<'_> {
         }
     }
 
-    /// What can be known to fail, or to be unnecessary, before anything is copied.
-    fn before_copying(
-        &self,
-        item: &Item,
-        stat: &Stat,
-        earlier: &[StagedItem],
-        warnings: &mut Warnings,
-    ) -> Result<Option<Done>> {
-        if stat.links > 1 {
-            if item.links == Gathered::No {
-                return Ok(Some(Done::Linked(stat.id, stat.links)));
-            }
-            if let Some(index) = earlier.iter().position(|other| other.stat.id == stat.id) {
-                match self.link(item, stat, index, earlier) {
-                    // No (more) links to be had here: a copy, then.
-                    Err(error @ (Errno::MLINK | Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS)) => {
-                        warnings.links(self.context, &self.target.path(item), error)?;
-                    }
-                    linked => return linked.map(Some).map_err(|error| self.cannot_create(item, error)),
-                }
-            }
-        }
-        if self.context.links.may_know(stat) {
-            // A tree of this run may hold the file already, or another name of it has gone before.
-            let name = self.copying.stage_dir.fresh_name('s');
-            let source = (&self.from.dir, &*item.name, stat);
-            match self.context.links.link(source, self.copying.stage_dir.dir(), &name) {
-                Ok(()) => return Ok(Some(Done::link(item, stat, Stage::Named(name, None), None))),
-                Err(Errno::NOENT) => {}
-                Err(error) => warnings.links(self.context, &self.target.path(item), error)?,
-            }
-        }
-        if stat.is_mount_root {
-            let (from, to) = (self.from.path_of(item), self.target.path(item));
-            return Err(Box::new(MoveError::Move { from, to, source: Errno::BUSY }));
-        }
-        if let Err(source) = self.from.can_remove(stat) {
-            return Err(Box::new(MoveError::Remove { path: self.from.path_of(item), source }));
-        }
-        if let Some(done) = self.look_ahead(item, stat)? {
-            return Ok(Some(done));
-        }
-        // It came here to be compared only.
-        if self.context.way == Way::Any { Ok(None) } else { Err(self.not_copied(item)) }
-    }
-
-    fn not_copied(&self, item: &Item) -> Box<MoveError> {
-        let (from, to) = (self.from.path_of(item), self.target.path(item));
-        Box::new(MoveError::Move { from, to, source: Errno::XDEV })
-    }
-
-    /// What need not be copied, because of what stands at the target. Publishing asks again.
-    fn look_ahead(&self, item: &Item, stat: &Stat) -> Result<Option<Done>> {
-        let policy = &self.context.policy;
-        // To copy a small file costs less than to look, unless many targets are expected to exist.
-        if policy.is_plain() && stat.size < WORTH_A_LOOK
-            || Stat::at(&self.target.place.dir, item.target_name()).is_err()
-        {
-            return Ok(None);
-        }
-        let judged = self.target.judge(self.context, self.from, item, stat)?;
-        match (judged.verdict, judged.existing) {
-            (Verdict::Skip, _) => Ok(Some(Done::Settled(Outcome::Skipped))),
-            (Verdict::Ask, _) => Ok(Some(Done::Ask)),
-            (Verdict::Compare, Some(existing)) => self.compare(item, stat, &existing).map(Some),
-            _ => Ok(None),
-        }
-    }
-
-    /// Compares a file with its target, which is to stay if both have the same content.
-    fn compare(&self, item: &Item, stat: &Stat, existing: &Stat) -> Result<Done> {
-        let (from, to) = (self.from.path_of(item), self.target.path(item));
-        let (dir, new_name) = (&self.target.place.dir, item.target_name());
-        if may_be_one_file(&self.from.dir, dir) {
-            return Err(Box::new(MoveError::MaybeOne { from, to }));
-        }
-        let read = |source| MoveError::Read { path: to.clone(), source };
-        let file =
-            (existing.kind == FileKind::Regular).then(|| open_regular(dir, new_name)).transpose().map_err(read)?;
-        if !is_identical(&self.from.dir, &item.name, stat, dir, new_name, existing).map_err(read)? {
-            return Err(Box::new(MoveError::NotReplaced { path: to }));
-        }
-        if let Some(file) = &file {
-            self.sync_each(file, &from, &to)?;
-        }
-        let (stage, item) = (Stage::Present(Stamp::of(existing), file), item.clone());
-        Ok(Done::Staged(Box::new(StagedItem {
-            item,
-            stat: *stat,
-            stage,
-            staged_id: None,
-            bytes: 0,
-            warnings: Vec::new(),
-        })))
-    }
-
-    /// Stages one more name for a file that `earlier[index]` has staged.
-    fn link(&self, item: &Item, stat: &Stat, index: usize, earlier: &[StagedItem]) -> std::result::Result<Done, Errno> {
-        let stage = match &earlier[index].stage {
-            Stage::Named(first, _) => {
-                let name = self.copying.stage_dir.fresh_name('s');
-                let dir = self.copying.stage_dir.dir();
-                crate::sys::link(dir, first, dir, &name)?;
-                Stage::Named(name, None)
-            }
-            _ => Stage::Link(index),
-        };
-        Ok(Done::link(item, stat, stage, earlier[index].staged_id))
-    }
-
     /// Makes the file that is filled: without a name if that works here, else under a hidden one.
     fn create(&self, item: &Item, stat: &Stat) -> Result<(OwnedFd, Option<Vec<u8>>)> {
         let dir = self.copying.stage_dir.dir();
@@ -410,7 +303,7 @@ impl Stager<'_> {
         stat: &Stat,
         path: &std::path::Path,
         target_path: &std::path::Path,
-    ) -> Result<u64> {
+    ) -> Result<Copied> {
         copy_content(self.context, self.route, from, to, stat)
             .map_err(|error| Box::new(content_error(error, path, target_path)))
     }
@@ -430,7 +323,15 @@ impl Stager<'_> {
                 let staged_id = staged.map(|stat| stat.id);
                 let stage = Stage::Named(name, None);
                 let (item, warnings) = (item.clone(), warnings.0);
-                Ok(Done::Staged(Box::new(StagedItem { item, stat, stage, staged_id, bytes: 0, warnings })))
+                Ok(Done::Staged(Box::new(StagedItem {
+                    item,
+                    stat,
+                    stage,
+                    staged_id,
+                    bytes: 0,
+                    how: How::default(),
+                    warnings,
+                })))
             }
             Err(error) => {
                 withdraw(self.copying, &Stage::Named(name, None));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use crate::error::MoveError;
-use crate::item::{Item, Outcome, Place, Settled, Warning};
+use crate::item::{How, Item, Outcome, Place, Settled, Warning};
 use crate::sys::{FileId, FileKind, NoReplace, Stat, publish_unnamed, unlink};
 
 use super::flagless::rename_for_good;
@@ -35,6 +35,7 @@ pub(crate) struct StagedItem {
     pub(super) staged_id: Option<FileId>,
     /// Bytes of content.
     pub(super) bytes: u64,
+    pub(super) how: How,
     pub(super) warnings: Vec<Warning>,
 }
 

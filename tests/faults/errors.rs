@@ -25,6 +25,7 @@ fn errors(op: Op) -> &'static [Errno] {
         Op::Publish => &[E::NOENT, E::PERM, E::NOSPC, E::IO, E::OPNOTSUPP],
         Op::Rename => &[E::IO, E::NOSPC, E::BUSY, E::ACCESS, E::XDEV],
         Op::RenameNoReplace => &[E::INVAL, E::NOSYS, E::XDEV, E::IO, E::NOSPC, E::BUSY, E::ACCESS],
+        Op::Exchange => &[E::INVAL, E::NOSYS, E::IO, E::NOSPC, E::BUSY, E::ACCESS],
         Op::Unlink => &[E::IO, E::ACCESS, E::PERM, E::BUSY, E::ROFS],
         Op::RemoveDir => &[E::IO, E::BUSY, E::PERM],
         Op::Clone => &[E::OPNOTSUPP, E::XDEV, E::INVAL, E::IO, E::NOSPC, E::NOTTY],
@@ -70,7 +71,7 @@ fn likeness(way: Way, op: Op, error: Errno) -> Likeness {
 }
 
 /// Calls, each with every error that fits it.
-fn fitting(calls: &[Call]) -> Vec<(Call, Errno)> {
+pub fn fitting(calls: &[Call]) -> Vec<(Call, Errno)> {
     calls.iter().flat_map(|call| errors(call.op).iter().map(|error| (call.clone(), *error))).collect()
 }
 

@@ -112,6 +112,7 @@ fn every_kind_of_call_is_met_somewhere() {
         Op::Publish,
         Op::Rename,
         Op::RenameNoReplace,
+        Op::Exchange,
         Op::Unlink,
         Op::RemoveDir,
         Op::Clone,

@@ -84,11 +84,20 @@ pub enum Policy {
     /// The last one wins.
     ForceNoClobber,
     NoClobberForce,
+    Fail,
+    KeepBoth,
+    SimpleBackup,
+    NumberedBackup,
 }
 
 impl Policy {
     pub fn skips(self) -> bool {
         matches!(self, Self::NoClobber | Self::ForceNoClobber)
+    }
+
+    /// Whether what stands at a target stays, under this name or another.
+    pub fn keeps_targets(self) -> bool {
+        !matches!(self, Self::Default | Self::Force | Self::NoClobberForce)
     }
 
     fn options(self) -> &'static [&'static str] {
@@ -98,6 +107,10 @@ impl Policy {
             Self::NoClobber => &["-n"],
             Self::ForceNoClobber => &["-fn"],
             Self::NoClobberForce => &["--no-clobber", "--force"],
+            Self::Fail => &["--on-conflict=fail"],
+            Self::KeepBoth => &["--on-conflict=keep-both"],
+            Self::SimpleBackup => &["--backup=simple"],
+            Self::NumberedBackup => &["--backup=numbered"],
         }
     }
 }

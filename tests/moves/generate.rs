@@ -89,6 +89,7 @@ pub fn command() -> impl Strategy<Value = Command> {
     let policy = prop_oneof![
         3 => Just(Policy::Default),
         2 => Just(Policy::NoClobber),
+        2 => select(&[Policy::Fail, Policy::KeepBoth, Policy::SimpleBackup, Policy::NumberedBackup][..]),
         1 => select(&[Policy::Force, Policy::ForceNoClobber, Policy::NoClobberForce][..]),
     ];
     (sources(), dest(), kind, policy, 1..5_u8, prop::bool::weighted(0.3), prop::bool::weighted(0.2)).prop_map(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::command::{Command, DestKind, Sources, Word};
+use super::command::{Command, DestKind, Policy, Sources, Word};
 use super::find::{Candidate, Finder, Given, Listings, Origin, split};
 use super::world::{Cause, Ino, Kind, World};
 
@@ -40,7 +40,7 @@ struct Dest {
 pub fn run(world: World, listings: &Listings, command: &Command) -> Outcome {
     let mut run = Run {
         outcome: Outcome { world, failures: Vec::new(), vague: None, goes_by_time: false },
-        skips: command.policy.skips(),
+        policy: command.policy,
         created: BTreeSet::new(),
         tried: BTreeSet::new(),
         sources: BTreeSet::new(),
@@ -66,7 +66,7 @@ pub fn run(world: World, listings: &Listings, command: &Command) -> Outcome {
 
 struct Run {
     outcome: Outcome,
-    skips: bool,
+    policy: Policy,
     /// Names that this run has made at DEST.
     created: BTreeSet<String>,
     /// Names that sources were to get.
@@ -276,20 +276,73 @@ impl Run {
             return Err(if self.world().is_symlink(ino) { vec![as_link] } else { cannot_stat(Cause::NotADirectory) });
         }
         if let Some(existing) = self.world().child(dest.dir, &target_name) {
-            if self.skips {
+            if self.policy.skips() {
                 return Ok(());
+            }
+            if self.policy == Policy::Fail {
+                return Err(vec![format!("not replacing '{to}'")]);
+            }
+            if matches!(self.policy, Policy::KeepBoth | Policy::SimpleBackup | Policy::NumberedBackup) {
+                return self.keep(dest, path, (parent, name, ino), &target_name, is_rival);
             }
             self.outcome.goes_by_time |= is_rival && !self.created.contains(&target_name);
             self.judge(path, &to, (ino, existing), &target_name)?;
             self.check_itself(dest, path, &to, ino)?;
             if self.world().children(existing).is_some_and(|children| !children.is_empty()) {
-                return Err(vec![format!("cannot overwrite '{to}': Directory not empty")]);
+                let across = format!(
+                    "inter-device move failed: '{path}' to '{to}'; unable to remove target: Directory not empty"
+                );
+                return Err(vec![format!("cannot overwrite '{to}': Directory not empty"), across]);
             }
         } else {
             self.check_itself(dest, path, &to, ino)?;
         }
         self.outcome.world.rename(parent, name, dest.dir, &target_name);
         self.created.insert(target_name);
+        Ok(())
+    }
+
+    /// Takes a name that is taken, where what has it is to be kept.
+    fn keep(
+        &mut self,
+        dest: &Dest,
+        path: &str,
+        (parent, name, ino): Found<'_>,
+        target_name: &str,
+        is_rival: bool,
+    ) -> Result<(), Vec<String>> {
+        let to = format!("{}{target_name}", dest.prefix);
+        if parent == dest.dir && name == target_name {
+            return Err(vec![format!("'{path}' and '{to}' are the same file")]);
+        }
+        let numbered = |n: usize| format!("{target_name}.~{n}~");
+        let free = |world: &World, new: &String| world.child(dest.dir, new).is_none();
+        if self.policy == Policy::SimpleBackup {
+            self.outcome.goes_by_time |= is_rival && !self.created.contains(target_name);
+            if self.created.contains(target_name) {
+                return Err(vec![format!("will not overwrite just-created '{to}' with '{path}'")]);
+            }
+        }
+        self.check_itself(dest, path, &to, ino)?;
+        let new_name = match self.policy {
+            Policy::KeepBoth => {
+                let stem = target_name.rfind('.').filter(|&at| at > 0).unwrap_or(target_name.len());
+                let (stem, extension) = target_name.split_at(stem);
+                let mut names = (1..).map(|n| format!("{stem} ({n}){extension}"));
+                names.find(|new| free(self.world(), new)).unwrap()
+            }
+            policy => {
+                let backup = if policy == Policy::SimpleBackup {
+                    format!("{target_name}~")
+                } else {
+                    (1..).map(numbered).find(|new| free(self.world(), new)).unwrap()
+                };
+                self.outcome.world.rename(dest.dir, target_name, dest.dir, &backup);
+                target_name.to_owned()
+            }
+        };
+        self.outcome.world.rename(parent, name, dest.dir, &new_name);
+        self.created.insert(new_name);
         Ok(())
     }
 

@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -59,6 +60,19 @@ impl Sides {
     #[must_use]
     pub fn pmove(&self) -> Pmove {
         Pmove::new().cwd(&self.from)
+    }
+
+    /// What is said if the directory `name` would have to replace one that holds something.
+    #[must_use]
+    pub fn not_empty(&self, name: &str) -> String {
+        let to = self.to.join(name);
+        let device = |dir: &Path| fs::metadata(dir).expect("a side").dev();
+        if device(&self.from) == device(&self.to) {
+            format!("cannot overwrite '{}': Directory not empty", to.display())
+        } else {
+            let to = to.display();
+            format!("inter-device move failed: '{name}' to '{to}'; unable to remove target: Directory not empty")
+        }
     }
 
     /// Both directories with what is in them belong to the user of [`ordinarily`] from now on.

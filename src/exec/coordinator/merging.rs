@@ -442,7 +442,8 @@ impl Coordinator<'_> {
             }
             removed => {
                 let to = path_from(merge.to.prefix.to_vec());
-                let paths = self.context.wants_paths.then(|| Paths { from, to, backup: None, inside: Vec::new() });
+                let paths =
+                    self.context.wants_paths.then(|| Paths { from, to, backup: None, how: None, inside: Vec::new() });
                 self.end_with_paths(&merge.item, removed, paths);
             }
         }

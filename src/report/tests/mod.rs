@@ -72,7 +72,7 @@ fn reporter(verbosity: Verbosity, out: &Stream, err: &Stream, form: Form) -> Rep
         Form::Drawn(width) => Some(Live::drawn(messages.clone(), Box::new(move || width))),
     };
     let output = Output::new(out.clone(), matches!(form, Form::Drawn(_)));
-    Reporter::with_screen(options("pmove", verbosity), Screen { output, messages, live })
+    Reporter::with_screen(options("pmove", verbosity), Screen { output, messages, live, paused: None })
 }
 
 fn tick(reporter: &Reporter, seen: &Snapshot, milliseconds: u64) {
@@ -86,6 +86,7 @@ fn halfway() -> Snapshot {
 const TWO_OF_THREE: Summary = Summary {
     moved: 2,
     renamed: 2,
+    declined: 0,
     failed: 1,
     copied: 0,
     skipped: 0,
@@ -148,7 +149,7 @@ fn as_mv_there_is_no_summary_at_all() {
     for verbosity in [Verbosity::Normal, Verbosity::Verbose] {
         let err = Stream::default();
         let messages = Messages::new(err.clone());
-        let screen = Screen { output: Output::new(Stream::default(), false), messages, live: None };
+        let screen = Screen { output: Output::new(Stream::default(), false), messages, live: None, paused: None };
         let mut reporter = Reporter::with_screen(options("mv", verbosity), screen);
         reporter.error(&"cannot stat 'a': No such file or directory");
         assert_eq!(reporter.finish(&TWO_OF_THREE), Finished::Whole);

@@ -8,20 +8,21 @@ use rayon::Scope;
 use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
-use crate::item::sticky_forbids;
+use crate::item::{How, sticky_forbids};
 use crate::sys::{
     Dir, Entry, FileKind, Listing, Stat, close, create_named, create_private_dir, effective_user, open_regular,
 };
-use crate::transfer::content::copy_content;
+use crate::transfer::content::{Copied, copy_content};
 use crate::transfer::dress::{Made, Warnings, creation_mode, dress};
 use crate::transfer::special::stage_special;
 use crate::transfer::stage::content_error;
 use crate::transfer::stamp::Stamp;
 
-use super::journal::StagedFile;
+use super::frame::StagedFile;
 use super::links::{At, Claim};
 use super::nodes::Node;
 use super::stage::Tree;
+use super::told;
 
 /// So many files of a directory make a piece of work that another worker may take.
 const CHUNK: usize = 128;
@@ -160,6 +161,7 @@ impl<'a> Walk<'a> {
             crate::sys::give_mode_held(&stage, 0o700).map_err(create)?;
             stage.readable().and_then(|fd| crate::sys::remove_inherited_acl(&fd)).map_err(create)?;
         }
+        tree.tell(id, b"", told::Entry::Made);
         tree.nodes.set_stat(id, *source.stat());
         tree.open_dirs.fetch_add(1, Ordering::Relaxed);
         Ok(Pair { source, stage, open: &tree.open_dirs })
@@ -202,7 +204,12 @@ impl<'a> Walk<'a> {
                 bytes = 0;
             }
             match self.file(id, pair, &entry, known.and_then(|known| known.get(&*entry.name))) {
-                Ok(Some(stat)) => {
+                Ok(Some((stat, how))) => {
+                    self.tree.tell(
+                        id,
+                        &entry.name,
+                        told::Entry::Copied((entry.kind == FileKind::Regular).then_some(how)),
+                    );
                     bytes += stat.size;
                     staged.push(StagedFile { name: entry.name.into_vec(), stamp: Stamp::of(&stat) });
                     self.tree.context.counters.moved(1);
@@ -224,7 +231,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Copies one file: what it was, or none if it is to be linked at the end.
-    fn file(self, id: u32, pair: &Pair<'_>, entry: &Entry, known: Option<&Stamp>) -> Result<Option<Stat>> {
+    fn file(self, id: u32, pair: &Pair<'_>, entry: &Entry, known: Option<&Stamp>) -> Result<Option<(Stat, How)>> {
         let tree = self.tree;
         let (from, to) = tree.paths(id, &entry.name);
         let stat_error = |source| MoveError::Stat { path: from.clone(), source };
@@ -257,17 +264,19 @@ impl<'a> Walk<'a> {
             tree.late.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(late);
             return Ok(None);
         }
+        let mut how = How::default();
         if !self.is_staged_before(pair, &entry.name, &stat, known) {
             tree.context.counters.known_bytes(stat.size);
-            let copied = self.copy(pair, &entry.name, open.as_ref(), &stat, (&from, &to));
-            tree.bytes.fetch_add(copied?, Ordering::Relaxed);
+            let copied = self.copy(pair, &entry.name, open.as_ref(), &stat, (&from, &to))?;
+            tree.bytes.fetch_add(copied.bytes, Ordering::Relaxed);
+            how = copied.how;
         }
         if stat.links > 1 {
             let staged = Stat::at(&pair.stage, &entry.name).map_err(stat_error)?;
             let at = At { root: &tree.stage, nodes: &tree.nodes, dir: id, name: &entry.name };
             tree.context.links.settle_home(stat.id, staged.id, at);
         }
-        Ok(Some(stat))
+        Ok(Some((stat, how)))
     }
 
     fn note_linked(self, stat: &Stat) {
@@ -294,7 +303,7 @@ impl<'a> Walk<'a> {
         is_same
     }
 
-    /// Copies one file, whatever kind it is. Returns its bytes.
+    /// Copies one file, whatever kind it is.
     pub(super) fn copy(
         self,
         pair: &Pair<'_>,
@@ -302,13 +311,13 @@ impl<'a> Walk<'a> {
         open: Option<&OwnedFd>,
         stat: &Stat,
         (from, to): (&std::path::Path, &std::path::Path),
-    ) -> Result<u64> {
+    ) -> Result<Copied> {
         let tree = self.tree;
         let mut warnings = Warnings::default();
-        let bytes = if let Some(file) = open {
+        let copied = if let Some(file) = open {
             let create = |source| MoveError::Create { what: "regular file", path: to.to_owned(), source };
             let made = create_named(&pair.stage, name, creation_mode(stat)).map_err(create)?;
-            let bytes = copy_content(tree.context, &tree.route, file, &made, stat)
+            let copied = copy_content(tree.context, &tree.route, file, &made, stat)
                 .map_err(|error| content_error(error, from, to))?;
             dress(tree.context, tree.copying, (file, &made), stat, Made::File, to, &mut warnings)?;
             if tree.syncs_each() {
@@ -318,14 +327,14 @@ impl<'a> Walk<'a> {
                 // Only now a server says whether all of it was taken.
                 close(made).map_err(|source| MoveError::Write { path: to.to_owned(), source })?;
             }
-            bytes
+            copied
         } else {
             let (source, stage) = ((&pair.source, name), (&pair.stage, name));
             stage_special(tree.context, source, stat, stage, (from, to), &mut warnings)?;
-            0
+            Copied { bytes: 0, how: How::default() }
         };
         tree.add(warnings);
-        Ok(bytes)
+        Ok(copied)
     }
 
     /// In a stage that was taken over: removes what the source no longer has.

@@ -11,7 +11,7 @@ use crate::transfer::dress::{Made, Warnings, dress};
 use crate::transfer::stamp::Stamp;
 
 use super::copy::{Pair, Walk};
-use super::journal::StagedFile;
+use super::frame::StagedFile;
 use super::stage::Tree;
 
 /// Links the names of files of which another name was staged first.
@@ -29,6 +29,7 @@ pub(super) fn link_late(tree: &Tree<'_>) -> Result<()> {
                 return Err(Box::new(MoveError::NotReached { path: tree.paths(dir, name).0 }));
             }
             link_one(tree, &pair, dir, name, stat)?;
+            tree.tell(dir, name, super::told::Entry::Linked);
             tree.context.counters.moved(1);
             staged.push(StagedFile { name: name.to_vec(), stamp: Stamp::of(stat) });
         }

@@ -7,8 +7,10 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use crate::sys::append_all;
 use crate::transfer::record::is_name;
 
-use super::journal::{Frame, Journal, TreeRecord};
+use super::frame::Frame;
+use super::journal::Journal;
 use super::nodes::{Node, Nodes};
+use super::tree_record::TreeRecord;
 
 /// Whatever a journal's file holds, only frames with the right checksum come out of it, up to the first that is wrong,
 /// and what they say leads nowhere else.

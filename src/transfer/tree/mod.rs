@@ -9,9 +9,11 @@
 //! outside. The journal, a file in the stage directory, lists what was staged; retiring goes by it, and so
 //! does the next run if this one is ended.
 
+mod abandon;
 mod clear;
 mod copy;
 mod finish;
+mod frame;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
 mod journal;
@@ -20,6 +22,8 @@ mod nodes;
 mod publish;
 mod retire;
 mod stage;
+mod told;
+mod tree_record;
 
 use std::sync::Arc;
 
@@ -30,12 +34,13 @@ use crate::item::{Item, Outcome, Place, Settled};
 use crate::sys::{Dir, Stat, rename_replacing, unlink};
 
 pub(super) use clear::clear_tree;
-pub(super) use journal::{Known, TreeRecord};
+pub(super) use frame::Known;
 pub(super) use links::Links;
 pub(super) use publish::NotPublished;
 pub(crate) use publish::PublishedTree;
 pub(super) use retire::{Left, Remains};
 pub(crate) use stage::{NotStaged, StagedTree, stage_tree};
+pub(super) use tree_record::TreeRecord;
 
 use super::{Context, Target};
 

@@ -14,9 +14,12 @@ use crate::transfer::{Context, Target};
 
 use super::TreeJob;
 use super::finish::lends_mode;
-use super::journal::{Frame, Header, Journal, TreeRecord};
+use super::frame::{Frame, Header};
+use super::journal::Journal;
 use super::nodes::{Node, Nodes};
 use super::stage::StagedTree;
+use super::told::Told;
+use super::tree_record::TreeRecord;
 
 /// A tree whose target is there, but whose name may not be durable.
 #[derive(Debug)]
@@ -27,6 +30,7 @@ pub(crate) struct PublishedTree {
     pub(super) journal: Vec<u8>,
     pub(super) bytes: u64,
     pub(super) warnings: Vec<Warning>,
+    pub(super) told: Told,
     pub(super) has_open_links: bool,
     /// Published by an ended run, which may have retired the source, too.
     pub(super) is_taken_over: bool,
@@ -62,7 +66,7 @@ impl StagedTree {
             // Should this fail, its owner can do a little more with it than before.
             give_mode_held(&tree.root, tree.source.mode).ok();
         }
-        let Self { job, header, journal, bytes, warnings, has_open_links, .. } = tree;
+        let Self { job, header, journal, bytes, warnings, told, has_open_links, .. } = tree;
         job.target.note_published(context, job.item.target_name());
         context.note_arrived(header.stage_root);
         Ok(PublishedTree {
@@ -71,6 +75,7 @@ impl StagedTree {
             journal: Journal::close(journal),
             bytes,
             warnings,
+            told,
             has_open_links,
             is_taken_over: false,
         })
@@ -176,7 +181,16 @@ impl PublishedTree {
         }
         context.note_arrived(header.stage_root);
         let has_open_links = adopt_links(context, &root, &record);
-        Ok(Self { job, header, journal, bytes: 0, warnings: Vec::new(), has_open_links, is_taken_over: true })
+        Ok(Self {
+            job,
+            header,
+            journal,
+            bytes: 0,
+            warnings: Vec::new(),
+            told: Told::default(),
+            has_open_links,
+            is_taken_over: true,
+        })
     }
 
     /// Keeps the source, because the target's name could not be made durable.

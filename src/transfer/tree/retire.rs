@@ -1,5 +1,6 @@
 //! Retiring a tree's source: it vanishes with one rename, then what the journal lists is removed, and only that.
 
+use std::os::unix::ffi::OsStrExt;
 use std::sync::OnceLock;
 
 use rayon::prelude::*;
@@ -11,9 +12,10 @@ use crate::sys::{Dir, Durable, NoReplace, Stat, effective_user, give_mode, renam
 use crate::transfer::Context;
 use crate::transfer::compare::is_copy;
 
-use super::journal::{Frame, Header, StagedFile, TreeRecord};
+use super::frame::{Frame, Header, StagedFile};
 use super::nodes::{Node, Nodes};
 use super::publish::PublishedTree;
+use super::tree_record::TreeRecord;
 
 /// So many pieces of the journal are worked on side by side.
 const PIECES: usize = 64;
@@ -52,7 +54,7 @@ impl PublishedTree {
     /// Removes the source. Takes the proof that the target's name is durable.
     pub(crate) fn retire(self, context: &Context, durable: Durable) -> Settled {
         drop(durable);
-        let Self { job, header, journal, bytes, warnings, is_taken_over, .. } = self;
+        let Self { job, header, journal, bytes, warnings, told, is_taken_over, .. } = self;
         let from = job.source.path_of(&job.item);
         let outcome = match job.target.copying(context) {
             Ok(copying) => {
@@ -105,7 +107,11 @@ impl PublishedTree {
             Ok(()) => Outcome::Copied { bytes },
             Err(error) => Outcome::Failed(Box::new(error)),
         };
-        Settled { warnings, ..job.settle(context, outcome) }
+        let mut settled = job.settle(context, outcome);
+        if let Some(paths) = &mut settled.paths {
+            paths.inside = told.lines(context, paths.from.as_os_str().as_bytes(), paths.to.as_os_str().as_bytes());
+        }
+        Settled { warnings, ..settled }
     }
 }
 

@@ -18,14 +18,13 @@ use crate::transfer::stage::Deferred;
 use crate::transfer::target::{Copying, Route};
 use crate::transfer::{Context, SyncMode, Target};
 
+use super::abandon::checkpoint;
 use super::copy::Walk;
-use super::journal::{Frame, Header, Journal, Known};
+use super::frame::{Frame, Header, Known};
+use super::journal::Journal;
 use super::nodes::{Node, Nodes, ROOT};
-use super::{TreeJob, clear_tree, finish};
-
-/// A stage of this size or more is kept when its move is interrupted: copying it again would cost more than the
-/// room it takes. Bytes.
-const WORTH_KEEPING: u64 = 64 << 20;
+use super::told::{self, Told};
+use super::{TreeJob, finish};
 
 /// A name of a file of which another name is staged elsewhere: its directory, the name, and what the file was.
 pub(super) type Late = (u32, Box<[u8]>, Stat);
@@ -49,6 +48,8 @@ pub(super) struct Tree<'a> {
     pub(super) reused: AtomicU64,
     pub(super) failure: OnceLock<Box<MoveError>>,
     pub(super) warnings: Mutex<Warnings>,
+    /// What `-v` will tell.
+    pub(super) told: Told,
     /// Names of files of which another name is staged elsewhere.
     pub(super) late: Mutex<Vec<Late>>,
     /// Files with several links that were staged, by how many.
@@ -67,8 +68,9 @@ pub(crate) struct StagedTree {
     pub(super) source: Stat,
     pub(super) bytes: u64,
     /// Bytes that an ended run had staged.
-    reused: u64,
+    pub(super) reused: u64,
     pub(super) warnings: Vec<Warning>,
+    pub(super) told: Told,
     /// Some of its files have names outside that have not been met.
     pub(super) has_open_links: bool,
 }
@@ -121,7 +123,7 @@ pub(crate) fn stage_tree(context: &Context, job: TreeJob) -> std::result::Result
     };
     let result = fill(&tree, &stat);
     context.links.forget_complete(&tree.linked.lock().unwrap_or_else(PoisonError::into_inner));
-    let Tree { stage, journal, bytes, reused, warnings, linked, .. } = tree;
+    let Tree { stage, journal, bytes, reused, warnings, told, linked, .. } = tree;
     drop(guard);
     let bytes = bytes.into_inner();
     let linked = linked.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -135,6 +137,7 @@ pub(crate) fn stage_tree(context: &Context, job: TreeJob) -> std::result::Result
         bytes,
         reused: reused.into_inner(),
         warnings: warnings.into_inner().unwrap_or_else(PoisonError::into_inner).0,
+        told,
     };
     // A directory that somebody else is removing falls to pieces while it is read.
     match result.map_err(|error| staged.job.blame(&stat, error)) {
@@ -249,6 +252,7 @@ fn prepare<'a>(context: &'a Context, target: &'a Target, job: &'a TreeJob, stat:
         reused: AtomicU64::new(0),
         failure: OnceLock::new(),
         warnings: Mutex::default(),
+        told: Told::default(),
         late: Mutex::default(),
         linked: Mutex::default(),
         open_dirs: AtomicUsize::new(0),
@@ -329,13 +333,26 @@ impl Tree<'_> {
         }
     }
 
-    /// The path of a name in the source, and of the same name in the target, for messages.
-    pub(super) fn paths(&self, dir: u32, name: &[u8]) -> (std::path::PathBuf, std::path::PathBuf) {
+    /// Takes note of what became of a name, if anybody wants to know.
+    pub(super) fn tell(&self, dir: u32, name: &[u8], entry: told::Entry) {
+        if self.context.wants_paths {
+            self.told.note(self.below(dir, name), entry);
+        }
+    }
+
+    /// The path of a name below the tree's root.
+    fn below(&self, dir: u32, name: &[u8]) -> Vec<u8> {
         let mut below = self.nodes.path(dir);
         if !below.is_empty() && !name.is_empty() {
             below.push(b'/');
         }
         below.extend_from_slice(name);
+        below
+    }
+
+    /// The path of a name in the source, and of the same name in the target, for messages.
+    pub(super) fn paths(&self, dir: u32, name: &[u8]) -> (std::path::PathBuf, std::path::PathBuf) {
+        let below = self.below(dir, name);
         let join = |root: &[u8]| {
             let slash: &[u8] = if below.is_empty() { b"" } else { b"/" };
             [root, slash, &below].concat()
@@ -377,85 +394,4 @@ impl StagedTree {
     pub(crate) fn target(&self) -> &Arc<Target> {
         &self.job.target
     }
-
-    /// Gives the tree up because its barrier failed, or because the run is to end.
-    pub(crate) fn give_up(self, context: &Context, error: Errno) -> Settled {
-        let (from, to) = (self.job.source.path_of(&self.job.item), self.job.target.path(&self.job.item));
-        let error = match error {
-            Errno::CANCELED => MoveError::NotReached { path: from },
-            source => MoveError::NotDurable { from, to, source },
-        };
-        self.abandon(context, Box::new(error))
-    }
-
-    /// Ends the tree's move without publishing it, and keeps nothing of it.
-    pub(super) fn discard(self, context: &Context, outcome: Outcome) -> Settled {
-        let Self { job, header, journal, root, .. } = self;
-        context.links.forget(&root);
-        if let Ok(copying) = job.target.copying(context) {
-            clear(copying, &header, journal);
-        }
-        job.settle(context, outcome)
-    }
-
-    /// Gives the tree up: the source stays whole. A stage that holds much work stays for the next run, unless it
-    /// cannot be trusted or the target is full.
-    pub(crate) fn abandon(self, context: &Context, error: Box<MoveError>) -> Settled {
-        let Self { job, header, journal, root, bytes, reused, warnings, .. } = self;
-        let bytes = bytes + reused;
-        context.links.forget(&root);
-        let Ok(copying) = job.target.copying(context) else {
-            return job.settle(context, Outcome::Failed(error));
-        };
-        // Of a source that is gone nothing is left to go on with.
-        let is_gone = matches!(*error, MoveError::Vanished { .. });
-        let keeps = bytes >= WORTH_KEEPING
-            && !is_gone
-            && !error.is_fatal()
-            && checkpoint(copying, context, &journal) == Ok(true);
-        let mut outcome = error;
-        if keeps {
-            let stage = [&copying.stage_dir.relative_path(), &b"/"[..], &header.stage].concat();
-            let kept = MoveError::Interrupted {
-                from: job.source.path_of(&job.item),
-                stage: job.target.place.path(&stage),
-                bytes,
-            };
-            if matches!(*outcome, MoveError::NotReached { .. }) {
-                outcome = Box::new(kept);
-            } else {
-                let mut settled = job.settle(context, Outcome::Failed(outcome));
-                settled.warnings = warnings;
-                let text = kept.to_string();
-                settled.warnings.push(Warning { kind: text.clone(), text });
-                return settled;
-            }
-        } else {
-            clear(copying, &header, journal);
-        }
-        job.settle(context, Outcome::Failed(outcome))
-    }
-}
-
-/// Removes a stage and its journal. What cannot be removed is cleared by the next run: without its journal nothing in it
-/// is believed.
-fn clear(copying: &Copying, header: &Header, journal: Journal) {
-    clear_tree(copying.stage_dir.dir(), &header.stage, || copying.stage_dir.fresh_name('d')).ok();
-    journal.remove(copying.stage_dir.dir());
-}
-
-/// Makes what the journal lists durable, and says so in it. False if the user does not ask for durability: then nothing is
-/// proven.
-fn checkpoint(copying: &Copying, context: &Context, journal: &Journal) -> std::result::Result<bool, Errno> {
-    let before = journal.flush()?;
-    match copying.barrier.durability() {
-        _ if context.sync == SyncMode::None => return Ok(false),
-        Durability::Whole => drop(copying.barrier.sync_all()?),
-        // Each file was synced when it was staged; what cannot last needs no barrier to be proven.
-        Durability::Each | Durability::Never => {}
-    }
-    journal.append(&Frame::Proven { before });
-    journal.flush()?;
-    // A proof that is not on the disk itself would be lost with the power, and with it all the work since the one before.
-    copying.barrier.sync_files([journal.file()]).map(|_| true)
 }
