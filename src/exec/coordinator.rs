@@ -12,7 +12,7 @@ use std::sync::mpsc::{Receiver, RecvError};
 use std::time::Duration;
 
 use crate::error::{MoveError, Quoted};
-use crate::item::{Batch, Below, Gathered, Item, Outcome, Place, Settled, Standing};
+use crate::item::{Batch, Below, Gathered, Item, Outcome, Place, Settled, Standing, Way};
 use crate::plan::{Planned, Planner};
 use crate::report::{Phase, Reporter, Summary};
 use crate::source::{Candidate, Stream};
@@ -236,7 +236,8 @@ impl<'a> Coordinator<'a> {
     /// Adds an item to the open batch, or goes on with it where an ended run was interrupted.
     fn add(&mut self, source: Arc<Place>, target: Arc<Target>, item: Item, is_only: bool) -> anyhow::Result<()> {
         let mut item = item;
-        if target.has_leftovers() {
+        // To let two names change places is never what an ended run was about.
+        if target.has_leftovers() && self.context.way != Way::Exchange {
             let (order, within) = (item.order, item.within);
             match target.resume(&self.context, &source, item) {
                 Resumed::Afresh(back) => item = back,
