@@ -69,6 +69,22 @@ pub enum MoveError {
         /// The target.
         to: PathBuf,
     },
+    /// What stood at the target when it was to be replaced was not what had been judged, and somebody has taken the source
+    /// away from there before that could be put right.
+    #[error(
+        "{} was replaced by somebody else while {} was being moved there; what stood there is {}",
+        Quoted(to),
+        Quoted(from),
+        Quoted(kept)
+    )]
+    Displaced {
+        /// The source.
+        from: PathBuf,
+        /// The target.
+        to: PathBuf,
+        /// Where what was displaced is now.
+        kept: PathBuf,
+    },
     /// The target cannot get its backup name.
     #[error("cannot backup {}: {}", Quoted(path), Cause(*source))]
     Backup {

@@ -324,3 +324,49 @@ fn an_operand_sees_what_became_of_those_before_it() {
         assert_eq!(names(&sides.to.join("dir")), ["x"]);
     }
 }
+
+#[test]
+fn h22_backups_made_by_many_workers_replace_nothing_that_this_run_has_moved() {
+    for sides in everywhere() {
+        for n in 0..300 {
+            Tree::new()
+                .file(format!("s1/{n}"), format!("new {n}"))
+                .file(format!("s2/{n}~"), format!("tilde {n}"))
+                .build(&sides.from);
+            Tree::new().file(n.to_string(), format!("old {n}")).build(&sides.to);
+        }
+        let sources = (0..300).flat_map(|n| [format!("s1/{n}"), format!("s2/{n}~")]);
+        sides.pmove().args(["-b", "-j8"]).args(sources).arg(&*sides.to).run();
+        let mut found: Vec<Vec<u8>> = files(&sides.to).into_values().collect();
+        found.extend(["s1", "s2"].iter().flat_map(|dir| files(&sides.from.join(dir)).into_values()));
+        for n in 0..300 {
+            for content in [format!("new {n}"), format!("old {n}"), format!("tilde {n}")] {
+                assert!(found.contains(&content.clone().into_bytes()), "{content} is nowhere");
+            }
+        }
+    }
+}
+
+#[test]
+fn drop_identical_drops_each_name_of_a_file() {
+    for sides in everywhere() {
+        Tree::new().file("a1", "f").hard_link("a2", "a1").file("d/x", "g").hard_link("g", "d/x").build(&sides.from);
+        Tree::new().file("b1", "h").hard_link("b2", "b1").build(&sides.from);
+        Tree::new().file("a1", "f").file("a2", "f").file("g", "g").file("b2", "h").build(&sides.to);
+        let run = || sides.pmove().arg("--on-conflict=drop-identical").timeout(Duration::from_secs(60));
+        run().args(["a1", "a2", "d", "g", "b1", "b2"]).arg(&*sides.to).run().ok();
+        assert!(names(&sides.from).is_empty(), "{:?}", names(&sides.from));
+        assert_eq!(names(&sides.to), ["a1", "a2", "b1", "b2", "d", "g"]);
+        sides.assert_no_litter();
+    }
+}
+
+#[test]
+fn h22_what_is_its_own_backup_already_stays_that() {
+    for sides in everywhere() {
+        Tree::new().file("b", "new").build(&sides.from);
+        Tree::new().file("b", "old").hard_link("b~", "b").build(&sides.to);
+        sides.pmove().args(["--backup=simple", "b"]).arg(&*sides.to).run().ok();
+        assert_eq!(at_target(&sides), pairs(&[("b", "new"), ("b~", "old")]));
+    }
+}

@@ -98,7 +98,8 @@ fn move_all(
         (true, true) => MakeDir::Pretend,
         (true, false) => MakeDir::Yes(0o777 & !umask),
     };
-    let destination = resolve_destination(&settings.destination, settings.kind, settings.only.as_deref(), mkdir)?;
+    let destination =
+        resolve_destination(&settings.destination, settings.kind, settings.only.as_deref(), mkdir, settings.way)?;
     let target = destination.target.place.dir.id();
     context.sync_made(&destination.made_in).map_err(std::io::Error::from)?;
     let mut planner = Planner::new(destination, context.open_dirs / 2);

@@ -56,6 +56,8 @@ pub(crate) struct Meeting<'a> {
 pub(crate) fn resolve(policy: &Policy, meeting: &Meeting<'_>) -> Verdict {
     let Meeting { source, target, .. } = *meeting;
     let is_same = source.id == target.id;
+    // Under two spellings, where a directory folds names: it has no other.
+    let is_same_name = meeting.is_same_name || is_same && (source.links == 1 || source.is_dir());
     if policy.merge && source.is_dir() && target.is_dir() && !is_same {
         return Verdict::Merge;
     }
@@ -70,7 +72,7 @@ pub(crate) fn resolve(policy: &Policy, meeting: &Meeting<'_>) -> Verdict {
     }
     let gets_new_name = policy.backup.is_some() || policy.conflict == Conflict::KeepBoth;
     // Also two hard links of one inode: replacing one by the other would be a rename that does nothing.
-    if meeting.is_same_name || is_same && !gets_new_name || meeting.is_referent && !gets_new_name {
+    if is_same_name || is_same && !gets_new_name || meeting.is_referent && !gets_new_name {
         return Verdict::Refuse(Refusal::SameFile);
     }
     if policy.conflict == Conflict::ReplaceOlder && !source.is_dir() && target.mtime >= source.mtime {
@@ -180,8 +182,12 @@ mod tests {
             assert_eq!(resolve(&with(conflict), &meeting(&file, &file)), refused);
         }
         // Under two names, one of them can get another.
-        assert_eq!(resolve(&backing_up(BackupKind::Simple), &meeting(&file, &file)), Verdict::BackUp);
-        assert_eq!(resolve(&with(Conflict::KeepBoth), &meeting(&file, &file)), Verdict::KeepBoth);
+        let linked = Stat { links: 2, ..file };
+        assert_eq!(resolve(&backing_up(BackupKind::Simple), &meeting(&linked, &linked)), Verdict::BackUp);
+        assert_eq!(resolve(&with(Conflict::KeepBoth), &meeting(&linked, &linked)), Verdict::KeepBoth);
+        // In two spellings it may be one name.
+        assert_eq!(resolve(&with(Conflict::KeepBoth), &meeting(&file, &file)), refused);
+        let file = linked;
         let same_name = Meeting { is_same_name: true, ..meeting(&file, &file) };
         assert_eq!(resolve(&backing_up(BackupKind::Simple), &same_name), refused);
         assert_eq!(resolve(&with(Conflict::KeepBoth), &same_name), refused);

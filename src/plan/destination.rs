@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
-use crate::item::{Place, path_from};
+use crate::item::{Place, Way, path_from};
 use crate::sys::{Dir, Stat, create_dir};
 use crate::transfer::{Leftovers, Target};
 
@@ -57,9 +57,10 @@ pub(crate) fn resolve_destination(
     kind: DestinationKind,
     only: Option<&[u8]>,
     mkdir: MakeDir,
+    way: Way,
 ) -> Result<Destination> {
     if mkdir == MakeDir::No {
-        return resolve_existing(path, kind, only);
+        return resolve_existing(path, kind, only, way);
     }
     let dir = if kind == DestinationKind::Name { split(strip_slashes(path).0).0 } else { path };
     let create = |source| MoveError::Create { what: "directory", path: path_from(dir.to_vec()), source };
@@ -67,7 +68,7 @@ pub(crate) fn resolve_destination(
     // Whatever it is now, it is a directory to move into.
     let kind = if kind == DestinationKind::Operand { DestinationKind::Directory } else { kind };
     match made {
-        Made::Whole(made_in) => Ok(Destination { made_in, ..resolve_existing(path, kind, only)? }),
+        Made::Whole(made_in) => Ok(Destination { made_in, ..resolve_existing(path, kind, only, way)? }),
         Made::Pretended(nearest) => {
             let (dir, name) = match kind {
                 DestinationKind::Name => (dir, Some(split(strip_slashes(path).0).1.into())),
@@ -128,7 +129,7 @@ fn make_below(nearest: Dir, path: &[u8], mkdir: MakeDir) -> std::result::Result<
     Ok(made_in)
 }
 
-fn resolve_existing(path: &[u8], kind: DestinationKind, only: Option<&[u8]>) -> Result<Destination> {
+fn resolve_existing(path: &[u8], kind: DestinationKind, only: Option<&[u8]>, way: Way) -> Result<Destination> {
     let shown = || path_from(path.to_vec());
     if kind != DestinationKind::Name {
         match open_directory(path) {
@@ -136,6 +137,7 @@ fn resolve_existing(path: &[u8], kind: DestinationKind, only: Option<&[u8]>) -> 
                 // An ended run may have put the one source under this very name: then it is not to go into itself.
                 let mut beside = None;
                 if kind == DestinationKind::Operand
+                    && way != Way::Exchange
                     && let Some(source) = only
                 {
                     match finish_rename(path, source)? {

@@ -202,6 +202,11 @@ pub(crate) fn lock(fd: impl AsFd) -> Result<(), Errno> {
     call(Op::Lock, b"", || rustix::fs::flock(fd, FlockOperation::NonBlockingLockExclusive))
 }
 
+/// Takes the lock of what is open together with others who do so, or says at once (EAGAIN) that somebody has it alone.
+pub(crate) fn lock_shared(fd: impl AsFd) -> Result<(), Errno> {
+    call(Op::Lock, b"", || rustix::fs::flock(fd, FlockOperation::NonBlockingLockShared))
+}
+
 /// Takes the lock of what is open, and waits for whoever holds it.
 pub(crate) fn lock_and_wait(fd: impl AsFd) -> Result<(), Errno> {
     rustix::io::retry_on_intr(|| call(Op::Lock, b"", || rustix::fs::flock(&fd, FlockOperation::LockExclusive)))

@@ -24,7 +24,7 @@ pub(crate) use content::{
 };
 pub(crate) use dir::{
     Dir, create_dir, create_private_dir, create_special, create_symlink, follow, is_writable, lock, lock_and_wait,
-    read_link,
+    lock_shared, read_link,
 };
 pub(crate) use flagless::{Carried, carry, has_arrived, may_lack_flag, rename_somehow, rename_without_flag};
 pub(crate) use kind::FileKind;

@@ -1,6 +1,6 @@
-//! Replacing a target only if it still is what was judged: source and target change places, and then it is looked at
-//! what has come out. An intent record says so meanwhile, so that a run that is killed in between is finished by the
-//! next one.
+//! Replacing a target on one device only if it still is what was judged. The source gets a second name in the stage
+//! directory, which changes places with the target; then the source loses its first one. An intent record says so
+//! meanwhile, so that a run that is killed in between is finished by the next one.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,11 +9,12 @@ use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
 use crate::item::{Item, Place};
-use crate::sys::{Dir, Stat, exchange, may_lack_flag, rename_replacing, unlink, unlink_dir};
+use crate::sys::{Stat, exchange, link, rename_replacing, unlink};
 
-use super::record::{Intent, Record, Way};
+use super::record::{Record, Way};
 use super::rename::explain;
-use super::stamp::Stamp;
+use super::swap::{Swapped, is_still, swap};
+use super::target::Copying;
 use super::{Context, Target};
 
 /// How replacing ended.
@@ -25,102 +26,100 @@ pub(super) enum Replaced {
     OtherDevice,
 }
 
-/// Puts `item`, which is `stat`, in the place of `existing`.
-pub(super) fn replace_judged(
-    context: &Context,
-    from: &Arc<Place>,
-    target: &Target,
-    item: &Item,
-    stat: &Stat,
-    existing: &Stat,
-) -> Result<Replaced> {
-    let way = Way::Exchanged { displaced: Stamp::of(existing) };
-    let record = Record::of(from, way, std::iter::once((item, stat)));
-    // Without a record all goes as well, unless the run is killed in the wrong moment.
-    let record = target.copying(context).ok().and_then(|copying| {
-        let name = copying.stage_dir.fresh_name('r');
-        record.write(copying.stage_dir.dir(), &name).ok().map(|_| name)
-    });
-    let replaced = swap(context, from, target, item, stat, existing);
-    if let (Some(name), Ok(copying)) = (record, target.copying(context)) {
-        // One that stays is read by the next run, which finds nothing to do.
-        unlink(copying.stage_dir.dir(), &name).ok();
-    }
-    replaced
+/// What is to be put in the place of what.
+pub(super) struct Replacement<'a> {
+    pub(super) context: &'a Context,
+    pub(super) from: &'a Arc<Place>,
+    pub(super) target: &'a Target,
+    pub(super) item: &'a Item,
+    /// The source.
+    pub(super) stat: &'a Stat,
+    /// What was judged.
+    pub(super) existing: &'a Stat,
 }
 
-fn swap(
-    context: &Context,
-    from: &Place,
-    target: &Target,
-    item: &Item,
-    stat: &Stat,
-    existing: &Stat,
-) -> Result<Replaced> {
-    let (dir, name, to, new) = (&from.dir, &*item.name, &target.place.dir, item.target_name());
-    let paths = || -> (PathBuf, PathBuf) { (from.path_of(item), target.path(item)) };
-    match exchange(dir, name, to, new) {
-        Ok(()) => {}
-        Err(Errno::XDEV) => return Ok(Replaced::OtherDevice),
-        Err(Errno::NOENT) if Stat::at(to, new) == Err(Errno::NOENT) => return Ok(Replaced::Other),
-        // Not known here: a look just before is all that there is.
-        Err(error) if may_lack_flag(error) => {
-            if !is_still(to, new, existing) {
-                return Ok(Replaced::Other);
+impl Replacement<'_> {
+    /// Does it.
+    pub(super) fn make(&self) -> Result<Replaced> {
+        let Self { context, from, target, item, stat, existing } = *self;
+        // Where there is nowhere to stage, a look just before is all that there is.
+        let Ok(copying) = target.copying(context) else { return self.look_and_rename() };
+        let room = copying.stage_dir.dir();
+        let name = copying.stage_dir.swap_name(stat.id, existing.id);
+        match link(&from.dir, &item.name, room, &name) {
+            Ok(()) => {}
+            Err(Errno::XDEV) => return Ok(Replaced::OtherDevice),
+            Err(Errno::NOENT) => return Err(Box::new(MoveError::Vanished { path: from.path_of(item) })),
+            // No (more) links to be had, or not for us.
+            Err(_) => return self.look_and_rename(),
+        }
+        let record = Record::of(from, Way::Carried, std::iter::once((item, stat)));
+        let record_name = copying.stage_dir.fresh_name('r');
+        // Without a record all goes as well, unless the run is killed in the wrong moment.
+        let has_record = record.write(room, &record_name).is_ok();
+        let replaced = match Stat::at(room, &name) {
+            Ok(linked) if linked.id == stat.id => self.swap(copying, &name),
+            _ => Err(Box::new(MoveError::ChangedWhileRead { path: from.path_of(item) })),
+        };
+        // Whatever else it is, it is somebody's.
+        if Stat::at(room, &name).is_ok_and(|now| now.id == stat.id) {
+            unlink(room, &name).ok();
+        }
+        if has_record {
+            // One that stays is read by the next run, which finds nothing to do.
+            unlink(room, &record_name).ok();
+        }
+        if matches!(replaced, Ok(None)) {
+            self.look_and_rename()
+        } else {
+            replaced.map(|done| done.unwrap_or(Replaced::Other))
+        }
+    }
+
+    /// Changes places. None if that cannot be done here.
+    fn swap(&self, copying: &Copying, name: &[u8]) -> Result<Option<Replaced>> {
+        let Self { context, from, target, item, stat, existing } = *self;
+        let (room, to, new) = (copying.stage_dir.dir(), &target.place.dir, item.target_name());
+        let failed = |error| explain(context, from, target, item, error);
+        match swap((room, name), stat, (to, new), existing).map_err(failed)? {
+            Swapped::Done => {}
+            Swapped::Other => return Ok(Some(Replaced::Other)),
+            Swapped::Lacking => return Ok(None),
+            Swapped::Lost(kept) => return Err(self.displaced(&kept)),
+        }
+        // It is at its target. Its old name goes, unless another file has that by now.
+        let removed = match Stat::at(&from.dir, &item.name) {
+            Ok(now) if now.id == stat.id => unlink(&from.dir, &item.name),
+            _ => Ok(()),
+        };
+        match removed {
+            Ok(()) | Err(Errno::NOENT) => {
+                // What was replaced.
+                unlink(room, name).ok();
+                Ok(Some(Replaced::Done))
             }
-            let renamed = rename_replacing(dir, name, to, new);
-            return renamed.map(|()| Replaced::Done).map_err(|error| explain(context, from, target, item, error));
-        }
-        Err(error) => return Err(explain(context, from, target, item, error)),
-    }
-    let refused = if is_still(dir, name, existing) {
-        match remove(dir, name, existing) {
-            Ok(()) | Err(Errno::NOENT) => return Ok(Replaced::Done),
-            Err(error) => Some(error),
-        }
-    } else {
-        None
-    };
-    // It is put back, unless the target has been taken away from there once more.
-    let back = if is_still(to, new, stat) { exchange(dir, name, to, new) } else { Err(Errno::BUSY) };
-    match (back, refused) {
-        (Ok(()), None) => Ok(Replaced::Other),
-        (Ok(()), Some(error)) => Err(explain(context, from, target, item, error)),
-        (Err(source), _) => {
-            let (from, to) = paths();
-            Err(Box::new(MoveError::Exchange { from, to, source }))
+            Err(error) => {
+                exchange(room, name, to, new).map_err(failed)?;
+                Err(failed(error))
+            }
         }
     }
-}
 
-/// Whether a name still stands for the file, as it was.
-fn is_still(dir: &Dir, name: &[u8], was: &Stat) -> bool {
-    // Renaming has set its ctime.
-    Stat::at(dir, name).is_ok_and(|now| now.id == was.id && now.size == was.size && now.mtime == was.mtime)
-}
-
-fn remove(dir: &Dir, name: &[u8], stat: &Stat) -> std::result::Result<(), Errno> {
-    if stat.is_dir() { unlink_dir(dir, name) } else { unlink(dir, name) }
-}
-
-/// Whether an ended run has let source and target change places, and not removed what came out.
-pub(super) fn is_between(from: &Dir, to: &Dir, intent: &Intent, displaced: &Stamp) -> bool {
-    let is = |now: &Stat, was: &Stamp| {
-        now.id.ino == was.ino && now.kind == was.kind && now.size == was.size && now.mtime == was.mtime
-    };
-    Stat::at(from, &intent.name).is_ok_and(|now| is(&now, displaced))
-        && Stat::at(to, intent.target_name()).is_ok_and(|now| is(&now, &intent.stamp))
-}
-
-/// Finishes it. False if there is nothing to finish.
-pub(super) fn finish(source: &Place, target: &Target, intent: &Intent, displaced: &Stamp) -> Result<bool> {
-    if !is_between(&source.dir, &target.place.dir, intent, displaced) {
-        return Ok(false);
+    fn displaced(&self, kept: &[u8]) -> Box<MoveError> {
+        let (from, to): (PathBuf, PathBuf) = (self.from.path_of(self.item), self.target.path(self.item));
+        Box::new(MoveError::Displaced { from, to, kept: self.target.place.path(kept) })
     }
-    let removed = match displaced.kind {
-        crate::sys::FileKind::Directory => unlink_dir(&source.dir, &intent.name),
-        _ => unlink(&source.dir, &intent.name),
-    };
-    let failed = |error| Box::new(MoveError::Remove { path: source.path(&intent.name), source: error });
-    removed.map(|()| true).map_err(failed)
+
+    fn look_and_rename(&self) -> Result<Replaced> {
+        let Self { context, from, target, item, existing, .. } = *self;
+        let (to, new) = (&target.place.dir, item.target_name());
+        if !Stat::at(to, new).is_ok_and(|now| is_still(&now, existing)) {
+            return Ok(Replaced::Other);
+        }
+        match rename_replacing(&from.dir, &item.name, to, new) {
+            Ok(()) => Ok(Replaced::Done),
+            Err(Errno::XDEV) => Ok(Replaced::OtherDevice),
+            Err(error) => Err(explain(context, from, target, item, error)),
+        }
+    }
 }

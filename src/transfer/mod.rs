@@ -33,6 +33,7 @@ mod stage;
 mod stage_dir;
 mod staged;
 mod stamp;
+mod swap;
 mod target;
 mod trail;
 mod tree;

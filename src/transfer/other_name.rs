@@ -1,13 +1,13 @@
 //! Other names: for what stands at a target (backups), and for a source whose target is to stay (`keep-both`).
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
 use crate::item::{Backup, BackupKind, Item, Place};
-use crate::sys::{Listing, NoReplace, Stat, rename_replacing};
+use crate::sys::{Dir, FileId, Listing, NoReplace, Stat, rename_replacing, unlink};
 
 use super::flagless::rename_for_good;
 use super::{Context, Target};
@@ -25,15 +25,22 @@ pub(super) struct BackupNames {
 }
 
 impl BackupNames {
-    /// Takes note of a name that this run has given.
-    pub(super) fn note_given(&self, backup: &Backup, name: &[u8]) {
+    /// Takes note of a name that this run gives, or is about to give.
+    pub(super) fn note_given(&self, backup: &Backup, name: &[u8], folds: bool) {
         if backup.kind != BackupKind::Numbered && name.ends_with(&backup.suffix) {
-            self.given.lock().unwrap_or_else(PoisonError::into_inner).insert(name.into());
+            self.given().insert(key(name, folds));
         }
     }
 
-    fn is_given(&self, name: &[u8]) -> bool {
-        self.given.lock().unwrap_or_else(PoisonError::into_inner).contains(name)
+    fn given(&self) -> MutexGuard<'_, HashSet<Box<[u8]>>> {
+        self.given.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives `name` the name `new`, whatever has that; but not if this run has given it to another.
+    fn rename(&self, dir: &Dir, name: &[u8], new: &[u8], folds: bool) -> std::result::Result<(), Errno> {
+        // Nobody gives a name between the look and the renaming.
+        let given = self.given();
+        if given.contains(&key(new, folds)) { Err(Errno::EXIST) } else { rename_replacing(dir, name, dir, new) }
     }
 
     /// The highest number of the backups of `name`; 0 if there is none.
@@ -52,17 +59,33 @@ impl BackupNames {
             known.insert(name.into(), number);
         }
     }
+
+    /// The backup that was made last is taken back.
+    fn forget_number(&self, name: &[u8], backup: &[u8]) {
+        if let Some((_, number)) = numbered_backup(backup) {
+            self.note_number(name, number - 1);
+        }
+    }
+}
+
+/// What names have in common that a directory might take for one.
+fn key(name: &[u8], folds: bool) -> Box<[u8]> {
+    if folds { String::from_utf8_lossy(name).to_lowercase().into_bytes().into() } else { name.into() }
 }
 
 fn list_numbers(place: &Place) -> std::result::Result<HashMap<Box<[u8]>, u64>, Errno> {
     let mut numbers: HashMap<Box<[u8]>, u64> = HashMap::new();
-    for entry in Listing::all(&place.dir)? {
-        if let Some((name, number)) = numbered_backup(&entry.name) {
+    let mut listing = Listing::of(&place.dir)?;
+    loop {
+        let chunk = listing.next_chunk()?;
+        if chunk.is_empty() {
+            return Ok(numbers);
+        }
+        for (name, number) in chunk.iter().filter_map(|entry| numbered_backup(&entry.name)) {
             let highest = numbers.entry(name.into()).or_default();
             *highest = number.max(*highest);
         }
     }
-    Ok(numbers)
 }
 
 /// `f.~12~`: what it is a backup of, and its number.
@@ -75,16 +98,21 @@ fn numbered_backup(name: &[u8]) -> Option<(&[u8], u64)> {
     (is_number && !base.is_empty()).then_some((base, number))
 }
 
-/// Gives what stands at an item's target its backup name. False if nothing stands there any more.
+/// Gives what stands at an item's target its backup name. Which file that is; none if nothing stands there any more.
 pub(super) fn back_up(
     context: &Context,
     target: &Target,
     from: &Place,
     item: &mut Item,
     backup: &Backup,
-) -> Result<bool> {
+) -> Result<Option<FileId>> {
     let name: Box<[u8]> = item.target_name().into();
     let failed = |source| Box::new(MoveError::Backup { path: target.path(item), source });
+    let old = match Stat::at(&target.place.dir, &name) {
+        Ok(old) => old.id,
+        Err(Errno::NOENT) => return Ok(None),
+        Err(source) => return Err(failed(source)),
+    };
     let numbered = match backup.kind {
         BackupKind::Simple => None,
         BackupKind::Numbered => Some(target.backups.highest(&target.place, &name).map_err(failed)?),
@@ -96,27 +124,25 @@ pub(super) fn back_up(
         Some(highest) => rename_to_number(context, target, &name, highest),
         None => {
             let new = [&*name, &*backup.suffix].concat();
-            let dir = &target.place.dir;
-            // A symlink has no other name to lose, but this way nothing is lost at all.
             let source = Stat::at(&from.dir, &item.name).map(|stat| stat.id);
-            if Stat::at(dir, &new).is_ok_and(|there| source == Ok(there.id)) {
-                let (from, to) = (from.path_of(item), target.path(item));
-                return Err(Box::new(MoveError::BackupIsSource { from, to }));
+            match Stat::at(&target.place.dir, &new).map(|there| there.id) {
+                Ok(there) if source == Ok(there) => {
+                    let (from, to) = (from.path_of(item), target.path(item));
+                    return Err(Box::new(MoveError::BackupIsSource { from, to }));
+                }
+                // It has that name already, and rename(2) would do nothing.
+                Ok(there) if there == old => unlink(&target.place.dir, &name),
+                _ => target.backups.rename(&target.place.dir, &name, &new, target.folds_case()),
             }
-            // What another source of this run has become is not a backup to be replaced.
-            if target.backups.is_given(&new) {
-                Err(Errno::EXIST)
-            } else {
-                rename_replacing(dir, &name, dir, &new).map(|()| new)
-            }
+            .map(|()| new)
         }
     };
     match given {
         Ok(new) => {
             item.backup = Some(new.into());
-            Ok(true)
+            Ok(Some(old))
         }
-        Err(Errno::NOENT) => Ok(false),
+        Err(Errno::NOENT) => Ok(None),
         Err(error) => Err(failed(error)),
     }
 }
@@ -138,12 +164,15 @@ fn rename_to_number(
     Err(Errno::EXIST)
 }
 
-/// Takes a backup back, because its source could not move.
-pub(super) fn restore(context: &Context, target: &Target, item: &mut Item) {
-    if let Some(backup) = item.backup.take() {
-        let dir = &target.place.dir;
+/// Takes a backup, which is the file `old`, back, because its source could not move.
+pub(super) fn restore(context: &Context, target: &Target, item: &mut Item, old: Option<FileId>) {
+    let Some(backup) = item.backup.take() else { return };
+    let dir = &target.place.dir;
+    // What somebody else has put there meanwhile is not ours to take.
+    if Stat::at(dir, &backup).is_ok_and(|now| Some(now.id) == old) {
         // Should somebody have taken the name meanwhile, the old file stays under the other.
         rename_for_good(context, (dir, &backup), (dir, item.target_name()), None).ok();
+        target.backups.forget_number(item.target_name(), &backup);
     }
 }
 

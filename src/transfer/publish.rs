@@ -1,18 +1,20 @@
 //! Publishing a durable batch: each target appears under its name, whole, in one step.
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
 use crate::item::{Gathered, Outcome, Place, Settled, Verdict};
-use crate::sys::{Dir, Durable, Stat, exchange, has_arrived, may_lack_flag, rename_replacing, unlink};
+use crate::sys::{Durable, Stat, has_arrived, publish_unnamed, rename_replacing, unlink};
 
 use super::other_name::{back_up, kept_names, restore};
 use super::rename::PATIENCE;
 use super::stage::Deferred;
 use super::staged::{Stage, Staged, StagedItem, withdraw};
 use super::stamp::Stamp;
+use super::swap::{Swapped, is_still, swap};
 use super::target::Copying;
 use super::{Context, Target};
 
@@ -63,7 +65,8 @@ impl Staged {
         }
         // The descriptors of unnamed files are closed here: they have names now.
         let close = |one: StagedItem| match one.stage {
-            Stage::Present(stamp, _) => StagedItem { stage: Stage::Present(stamp, None), ..one },
+            // Locked until the source has gone.
+            Stage::Present(..) => one,
             _ => StagedItem { stage: Stage::Named(Vec::new(), None), ..one },
         };
         let items = published.into_iter().map(close).collect();
@@ -105,6 +108,7 @@ fn publish_one(
     let place = items[index].item.place.clone();
     let from = place.as_deref().unwrap_or(source);
     still_there(&items[index], from)?;
+    target.note_given(context, items[index].item.target_name());
     for _ in 0..PATIENCE {
         match Staged::publish_one(context, target, copying, items, index) {
             Ok(true) => return Ok(published(context, target, &items[index])),
@@ -124,11 +128,16 @@ fn publish_one(
                     return Ok(end);
                 }
             }
-            (verdict, existing) => {
+            // What stood there has gone: nobody has judged what stands there next.
+            (_, None) => {}
+            (verdict, Some(existing)) => {
                 // The old target is gone for good after this: it is not to go for a mixture.
                 still_there(one, from)?;
-                let judged = existing.filter(|_| verdict == Verdict::ReplaceJudged);
-                if replace(target, copying, items, index, judged.as_ref())? {
+                let is_done = match verdict {
+                    Verdict::ReplaceJudged => replace_judged(from, target, copying, items, index, &existing)?,
+                    _ => replace(target, copying, items, index).map(|()| true)?,
+                };
+                if is_done {
                     return Ok(published(context, target, &items[index]));
                 }
             }
@@ -138,7 +147,7 @@ fn publish_one(
 }
 
 fn published(context: &Context, target: &Target, one: &StagedItem) -> End {
-    target.note_published(context, one.item.target_name());
+    target.note_published(one.item.target_name());
     if one.item.links == Gathered::SoFar {
         context.links.note_single(one.stat.id, target, one.item.target_name());
     }
@@ -176,12 +185,12 @@ fn publish_with_backup(
     index: usize,
 ) -> Result<Option<End>> {
     let Some(backup) = &context.policy.backup else { return Ok(None) };
-    back_up(context, target, from, &mut items[index].item, backup)?;
+    let old = back_up(context, target, from, &mut items[index].item, backup)?;
     match Staged::publish_one(context, target, copying, items, index) {
         Ok(true) => Ok(Some(published(context, target, &items[index]))),
-        Ok(false) if items[index].item.backup.is_none() => Ok(None),
+        Ok(false) if old.is_none() => Ok(None),
         failed => {
-            restore(context, target, &mut items[index].item);
+            restore(context, target, &mut items[index].item, old);
             Err(cannot_publish(target, &items[index], failed.err().unwrap_or(Errno::EXIST)))
         }
     }
@@ -199,44 +208,33 @@ fn still_there(one: &StagedItem, from: &Place) -> Result<()> {
     }
 }
 
-/// Puts a staged file in the place of an existing target, in one step. If it must be what was `judged`, and is not, false.
-fn replace(
-    target: &Target,
-    copying: &Copying,
-    items: &mut [StagedItem],
-    index: usize,
-    judged: Option<&Stat>,
-) -> Result<bool> {
-    let stage_dir = copying.stage_dir.dir();
-    let file = match &items[index].stage {
-        Stage::Unnamed(file) => Some(file),
-        Stage::Link(first) => match &items[*first].stage {
-            Stage::Unnamed(file) => Some(file),
-            _ => None,
-        },
-        Stage::Named(..) | Stage::Present(..) => None,
+/// The open file that an item has staged without a name, or with one besides.
+fn file_of(items: &[StagedItem], index: usize) -> Option<&OwnedFd> {
+    let open = |stage| match stage {
+        &Stage::Unnamed(ref file) | &Stage::Named(_, Some(ref file)) => Some(file),
+        _ => None,
     };
+    match &items[index].stage {
+        Stage::Link(first) => open(&items[*first].stage),
+        stage => open(stage),
+    }
+}
+
+/// Puts a staged file in the place of an existing target, in one step.
+fn replace(target: &Target, copying: &Copying, items: &[StagedItem], index: usize) -> Result<()> {
     let one = &items[index];
+    let stage_dir = copying.stage_dir.dir();
     let fresh = copying.stage_dir.fresh_name('s');
-    let staged = match (&one.stage, file) {
+    let staged = match (&one.stage, file_of(items, index)) {
         (Stage::Named(name, _), _) => name,
         (_, Some(file)) => {
             // linkat cannot replace; rename can, and wants a name.
-            crate::sys::publish_unnamed(file, stage_dir, &fresh).map_err(|error| cannot_publish(target, one, error))?;
+            publish_unnamed(file, stage_dir, &fresh).map_err(|error| cannot_publish(target, one, error))?;
             &fresh
         }
         _ => return Err(cannot_publish(target, one, Errno::NOENT)),
     };
     let (dir, name) = (&target.place.dir, one.item.target_name());
-    let is_fresh = *staged == fresh;
-    if let Some(judged) = judged {
-        let swapped = swap_staged((stage_dir, staged), (dir, name), judged);
-        if is_fresh || swapped == Ok(true) {
-            // What was displaced; or a second name for what stays staged.
-            unlink(stage_dir, staged).ok();
-        }
-        return swapped.map_err(|error| cannot_publish(target, one, error));
-    }
     let replaced = rename_replacing(stage_dir, staged, dir, name);
     let arrived = |id| has_arrived(stage_dir, staged, dir, name, id).then_some(()).ok_or(());
     let replaced = replaced.or_else(|error| one.staged_id.map_or(Err(()), arrived).map_err(|()| error));
@@ -244,39 +242,80 @@ fn replace(
         // Had the target become another link of what is staged, rename(2) would have said yes, and done nothing.
         unlink(stage_dir, staged).ok();
     }
-    replaced.map(|()| true).map_err(|error| {
+    replaced.map_err(|error| {
         unlink(stage_dir, staged).ok();
         cannot_publish(target, one, error)
     })
 }
 
-/// Lets a stage and a target change places, and looks at what has come out. Back again, and false, if it is not what was
-/// judged.
-fn swap_staged(
-    (stage_dir, staged): (&Dir, &[u8]),
-    (dir, name): (&Dir, &[u8]),
+/// Puts a staged file in the place of what was judged. False if something else stands there by now.
+fn replace_judged(
+    from: &Place,
+    target: &Target,
+    copying: &Copying,
+    items: &mut [StagedItem],
+    index: usize,
     judged: &Stat,
-) -> std::result::Result<bool, Errno> {
-    let is_judged = |dir: &Dir, name: &[u8]| {
-        // The exchange has set its ctime.
-        Stat::at(dir, name).is_ok_and(|now| now.id == judged.id && now.size == judged.size && now.mtime == judged.mtime)
+) -> Result<bool> {
+    let room = copying.stage_dir.dir();
+    let one = &items[index];
+    let failed = |source| cannot_publish(target, one, source);
+    let (to, new) = (&target.place.dir, one.item.target_name());
+    let (staged, name) = name_for_swap(copying, items, index, judged).map_err(failed)?;
+    let swapped = match swap((room, &name), &staged, (to, new), judged) {
+        // All that there is, is a look just before.
+        Ok(Swapped::Lacking) => match Stat::at(to, new) {
+            Ok(now) if is_still(&now, judged) => rename_replacing(room, &name, to, new).map(|()| Swapped::Done),
+            _ => Ok(Swapped::Other),
+        },
+        swapped => swapped,
     };
-    match exchange(stage_dir, staged, dir, name) {
-        Ok(()) => {}
-        Err(Errno::NOENT) => return Ok(false),
-        Err(error) if may_lack_flag(error) => {
-            return if is_judged(dir, name) {
-                rename_replacing(stage_dir, staged, dir, name).map(|()| true)
-            } else {
-                Ok(false)
-            };
+    let error = match &swapped {
+        Ok(Swapped::Lost(kept)) => {
+            let (from, to) = (from.path_of(&one.item), target.path(&one.item));
+            Box::new(MoveError::Displaced { from, to, kept: target.place.path(kept) })
         }
-        Err(error) => return Err(error),
+        Ok(_) => failed(Errno::BUSY),
+        Err(source) => failed(*source),
+    };
+    let is_ours = Stat::at(room, &name).is_ok_and(|now| now.id == staged.id);
+    // It has a name from now on; unless somebody else's file has that, which is not to be withdrawn.
+    let stage = if is_ours { name.clone() } else { Vec::new() };
+    let file = match std::mem::replace(&mut items[index].stage, Stage::Named(Vec::new(), None)) {
+        Stage::Unnamed(file) | Stage::Named(_, Some(file)) => Some(file),
+        _ => None,
+    };
+    items[index].stage = Stage::Named(stage, file);
+    match swapped {
+        Ok(Swapped::Done) => {
+            // What was replaced.
+            unlink(room, &name).ok();
+            Ok(true)
+        }
+        Ok(Swapped::Other) => Ok(false),
+        _ => Err(error),
     }
-    if is_judged(stage_dir, staged) {
-        return Ok(true);
+}
+
+/// Gives a stage a name under which it can change places.
+fn name_for_swap(
+    copying: &Copying,
+    items: &[StagedItem],
+    index: usize,
+    judged: &Stat,
+) -> std::result::Result<(Stat, Vec<u8>), Errno> {
+    let room = copying.stage_dir.dir();
+    if let Stage::Named(old, _) = &items[index].stage {
+        let staged = Stat::at(room, old)?;
+        let name = copying.stage_dir.swap_name(staged.id, judged.id);
+        rename_replacing(room, old, room, &name)?;
+        return Ok((staged, name));
     }
-    exchange(stage_dir, staged, dir, name).map(|()| false)
+    let file = file_of(items, index).ok_or(Errno::NOENT)?;
+    let staged = Stat::of(file)?;
+    let name = copying.stage_dir.swap_name(staged.id, judged.id);
+    publish_unnamed(file, room, &name)?;
+    Ok((staged, name))
 }
 
 fn cannot_publish(target: &Target, one: &StagedItem, source: Errno) -> Box<MoveError> {

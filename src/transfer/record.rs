@@ -42,11 +42,6 @@ pub(crate) enum Way {
     Copied,
     /// In two steps that stand in for a rename: the source itself gets its new name, then loses its old one.
     Carried,
-    /// It changes places with its target, which is then removed.
-    Exchanged {
-        /// What the target was.
-        displaced: Stamp,
-    },
 }
 
 impl Intent {

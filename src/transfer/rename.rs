@@ -13,7 +13,7 @@ use crate::sys::{
 };
 
 use super::flagless::{Carriage, Carrying, rename_for_good};
-use super::judged::{Replaced, replace_judged};
+use super::judged::{Replaced, Replacement};
 use super::other_name::{back_up, kept_names, restore};
 use super::stage::Deferred;
 use super::{Context, Target};
@@ -58,7 +58,7 @@ pub(crate) fn rename_batch(context: &Context, batch: Batch<Target>) -> Attempted
     let mut items = items.into_iter();
     for item in items.by_ref() {
         renamer.rename(item);
-        if context.lacks_noreplace(&renamer.target.place.dir) {
+        if context.lacks_noreplace(&renamer.target.place.dir) && context.way != Way::Exchange {
             break;
         }
     }
@@ -84,7 +84,7 @@ struct Renamer<'a> {
 impl Renamer<'_> {
     /// Renames an item, if its mount is not known to need another way.
     fn rename(&mut self, mut item: Item) {
-        if self.context.lacks_noreplace(&self.target.place.dir) {
+        if self.context.lacks_noreplace(&self.target.place.dir) && self.context.way != Way::Exchange {
             return self.carry(vec![item]);
         }
         let attempt = if self.context.stop.is_set() {
@@ -148,7 +148,7 @@ impl Renamer<'_> {
 }
 
 fn done(context: &Context, target: &Target, item: &Item) -> Attempt {
-    target.note_published(context, item.target_name());
+    target.note_published(item.target_name());
     if item.hint != Some(FileKind::Regular) {
         target.note_arrived(context, item.target_name());
     }
@@ -164,6 +164,7 @@ fn rename_item(context: &Context, from: &Arc<Place>, target: &Target, item: &mut
     let dir = &target.place.dir;
     // A server may say of a rename that it failed although it was done: only who has looked before can tell then.
     let before = if target.is_remote() { Stat::at(&from.dir, &item.name).ok() } else { None };
+    target.note_given(context, item.target_name());
     match rename_noreplace(&from.dir, &name_of(item), dir, item.target_name()) {
         Ok(NoReplace::Renamed) => Ok(done(context, target, item)),
         Err(Errno::XDEV) => Ok(Attempt::OtherDevice),
@@ -205,14 +206,25 @@ fn rename_over(context: &Context, from: &Arc<Place>, target: &Target, item: &mut
                 }
             }
             (Verdict::ReplaceJudged, Some(existing)) => {
-                match replace_judged(context, from, target, item, &stat, &existing)? {
+                let replacement = Replacement { context, from, target, item, stat: &stat, existing: &existing };
+                match replacement.make()? {
                     Replaced::Done => return Ok(done(context, target, item)),
                     Replaced::OtherDevice => return Ok(Attempt::OtherDevice),
                     // Judged again.
                     Replaced::Other => {}
                 }
             }
-            (Verdict::Replace | Verdict::ReplaceJudged | Verdict::Refuse(_), _) => {
+            // What stood there has gone: nobody has judged what stands there next.
+            (_, None) => {
+                let (name, new) = (name_of(item), item.target_name());
+                match rename_for_good(context, (&from.dir, &name), (&target.place.dir, new), Some(stat.id)) {
+                    Ok(NoReplace::Renamed) => return Ok(done(context, target, item)),
+                    Ok(NoReplace::Exists) => {}
+                    Err(Errno::XDEV) => return Ok(Attempt::OtherDevice),
+                    Err(error) => return Err(explain(context, from, target, item, error)),
+                }
+            }
+            (Verdict::Replace | Verdict::Refuse(_), Some(_)) => {
                 return replace(context, from, target, item, &stat);
             }
         }
@@ -264,13 +276,13 @@ fn rename_with_backup(
     stat: &Stat,
 ) -> Result<Option<Attempt>> {
     let Some(backup) = &context.policy.backup else { return Ok(None) };
-    back_up(context, target, from, item, backup)?;
+    let old = back_up(context, target, from, item, backup)?;
     let renamed =
         rename_for_good(context, (&from.dir, &name_of(item)), (&target.place.dir, item.target_name()), Some(stat.id));
     match renamed {
         Ok(NoReplace::Renamed) => return Ok(Some(done(context, target, item))),
-        Ok(NoReplace::Exists) if item.backup.is_none() => return Ok(None),
-        Ok(NoReplace::Exists) | Err(_) => restore(context, target, item),
+        Ok(NoReplace::Exists) if old.is_none() => return Ok(None),
+        Ok(NoReplace::Exists) | Err(_) => restore(context, target, item, old),
     }
     match renamed {
         Err(Errno::XDEV) => Ok(Some(Attempt::OtherDevice)),

@@ -9,18 +9,18 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
-use crate::error::MoveError;
+use crate::error::{MoveError, Quoted};
 use crate::item::{Item, Outcome, Place, path_from};
 use crate::sys::{Dir, FileId, Listing, Stat, link, rename_replacing, sync_removals, unlink, unlink_dir};
 
+use super::carried;
 use super::compare::is_copy;
 use super::finish::finish;
 use super::record::{Intent, Record, Way};
-use super::stage_dir::{ended_runs, find_base, is_stage_name, remove_base};
+use super::stage_dir::{ended_runs, find_base, is_stage_name, remove_base, swapped};
 use super::trail::clear_along;
 use super::tree::{Left, NotPublished, PublishedTree, Remains, Reuse, TreeJob, TreeRecord, clear_tree};
 use super::{Context, Target};
-use super::{carried, judged};
 
 /// What ended runs left in one target directory.
 #[derive(Debug)]
@@ -135,11 +135,7 @@ impl Leftovers {
         let key = (parent.id(), name.to_vec());
         let now = Stat::at(parent, name).ok().map(|stat| stat.id.ino);
         if let Some(intent) = self.intents.get(&key) {
-            let is_known = |now| match intent.way {
-                Way::Exchanged { displaced } => now == intent.stamp.ino || now == displaced.ino,
-                Way::Copied | Way::Carried => now == intent.stamp.ino,
-            };
-            return now.is_none_or(is_known).then(|| intent.target_name());
+            return now.is_none_or(|now| now == intent.stamp.ino).then(|| intent.target_name());
         }
         let tree = self.trees.get(&key)?;
         now.is_none_or(|now| now == tree.source.ino).then_some(&tree.target_name[..])
@@ -159,13 +155,8 @@ impl Leftovers {
         }
         let key = (parent, item.name.to_vec());
         if let Some(intent) = self.intents.remove(&key) {
-            let in_two_steps = match intent.way {
-                Way::Carried => Some(carried::finish(source, target, &intent)),
-                Way::Exchanged { displaced } => Some(judged::finish(source, target, &intent, &displaced)),
-                Way::Copied => None,
-            };
-            if let Some(finished) = in_two_steps {
-                return match finished {
+            if intent.way == Way::Carried {
+                return match carried::finish(source, target, &intent) {
                     Ok(true) => Resumed::Settled(Outcome::Renamed),
                     Ok(false) => Resumed::Afresh(item),
                     Err(error) => {
@@ -293,14 +284,9 @@ impl Leftovers {
 
 /// Whether the source of an intent still waits to be retired. In doubt, yes.
 fn is_unfinished(target: &Target, parent: &[u8], intent: &Intent) -> bool {
-    let source = || Dir::open_named(parent).ok().filter(|dir| dir.id() == intent.parent);
-    let to = &target.place.dir;
-    match intent.way {
-        Way::Carried => return source().is_some_and(|dir| carried::is_between(&dir, to, intent)),
-        Way::Exchanged { displaced } => {
-            return source().is_some_and(|dir| judged::is_between(&dir, to, intent, &displaced));
-        }
-        Way::Copied => {}
+    if intent.way == Way::Carried {
+        let source = Dir::open_named(parent).ok().filter(|dir| dir.id() == intent.parent);
+        return source.is_some_and(|dir| carried::is_between(&dir, &target.place.dir, intent));
     }
     let is_source_there = || {
         let dir = Dir::open_named(parent)?;
@@ -348,6 +334,7 @@ fn clear_run(target: &Dir, run: &EndedRun, needed: impl Fn(&[u8]) -> bool, news:
         let keep = match entry.name.first() {
             Some(b'j') => true,
             Some(b'd') => kept_stages.iter().any(|stage| **stage == *entry.name),
+            Some(b'w') => !is_ours(run, &entry.name, news),
             _ => needed(&entry.name),
         };
         if !keep {
@@ -355,6 +342,20 @@ fn clear_run(target: &Dir, run: &EndedRun, needed: impl Fn(&[u8]) -> bool, news:
             clear_tree(&run.dir, &entry.name, &mut fresh).ok();
         }
     }
+}
+
+/// Whether a stage that was changing places with a target is one of the two, and not what somebody else had put there.
+fn is_ours(run: &EndedRun, name: &[u8], news: &mut Vec<String>) -> bool {
+    let (Some(known), Ok(stat)) = (swapped(name), Stat::at(&run.dir, name)) else { return false };
+    let is_ours = known.contains(&stat.id.ino);
+    if !is_ours {
+        let path = path_from([&run.dir.absolute_path(), &b"/"[..], name].concat());
+        news.push(format!(
+            "{} was put in the place of a target while that was being replaced: it is kept",
+            Quoted(&path)
+        ));
+    }
+    is_ours
 }
 
 /// Finishes the removal of a source that had vanished for its user already. Whether it is gone, or was before.

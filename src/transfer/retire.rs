@@ -104,6 +104,17 @@ impl Published {
             Ok(false) => return Outcome::Failed(self.changed(one)),
             Err(source) => return failed(source),
         }
+        // Nothing was published for it: the target is the only copy, and must still be there.
+        if let Stage::Present(was, _) = &one.stage {
+            match was.check(&self.target.place.dir, one.item.target_name()) {
+                Ok(true) => {}
+                Ok(false) | Err(Errno::NOENT) => {
+                    let path = self.target.path(&one.item);
+                    return Outcome::Failed(Box::new(MoveError::NotReplaced { path }));
+                }
+                Err(source) => return failed(source),
+            }
+        }
         match unlink(&place.dir, name) {
             Ok(()) if matches!(one.stage, Stage::Present(..)) => Outcome::Dropped,
             Ok(()) => Outcome::Copied { bytes: one.bytes },

@@ -8,6 +8,7 @@
 //!                            j1  the journal of that tree
 //!                            r2  the intent record of a batch
 //!                            t0  where below DEST the run is at work, too
+//!                            w3-1f-2a  a file that changes places with a target: one of these two inodes
 //!                            x4711-1  a directory on its way out
 //! ```
 //!
@@ -21,7 +22,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::io::Errno;
 
 use crate::sys::{
-    Barrier, Dir, Durable, Listing, create_private_dir, effective_user, give_mode_held, keeps_owners, lock,
+    Barrier, Dir, Durable, FileId, Listing, create_private_dir, effective_user, give_mode_held, keeps_owners, lock,
     lock_and_wait, remove_inherited_acl, unlink_dir,
 };
 
@@ -62,7 +63,7 @@ pub(crate) fn find_base(target: &Dir) -> Result<Option<Dir>, Errno> {
 }
 
 /// A lock that could be taken, or that this file system does not know: then nobody else can take it either.
-fn supported(locked: Result<(), Errno>) -> Result<(), Errno> {
+pub(super) fn supported(locked: Result<(), Errno>) -> Result<(), Errno> {
     match locked {
         Err(Errno::NOLCK | Errno::NOSYS | Errno::OPNOTSUPP | Errno::INVAL) => Ok(()),
         locked => locked,
@@ -150,6 +151,23 @@ pub(crate) fn is_hidden_name(name: &[u8]) -> bool {
 pub(crate) fn is_stage_name(name: &[u8]) -> bool {
     matches!(name, [b's' | b'd' | b'j' | b'r' | b't' | b'x', number @ ..]
         if !number.is_empty() && number.iter().all(|byte| byte.is_ascii_digit() || *byte == b'-'))
+        || swapped(name).is_some()
+}
+
+/// The inode numbers of the two files that may have the name of a stage that changes places with a target.
+pub(crate) fn swapped(name: &[u8]) -> Option<[u64; 2]> {
+    let text = std::str::from_utf8(name).ok()?.strip_prefix('w')?;
+    let mut parts = text.split('-');
+    let (number, staged, judged) = (parts.next()?, parts.next()?, parts.next()?);
+    let is_plain = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+    if parts.next().is_some()
+        || !number.bytes().all(|byte| byte.is_ascii_digit())
+        || ![number, staged, judged].into_iter().all(is_plain)
+    {
+        return None;
+    }
+    number.parse::<u64>().ok()?;
+    Some([u64::from_str_radix(staged, 16).ok()?, u64::from_str_radix(judged, 16).ok()?])
 }
 
 impl StageDir {
@@ -230,6 +248,13 @@ impl StageDir {
         format!("{kind}{}", self.next.fetch_add(1, Ordering::Relaxed)).into_bytes()
     }
 
+    /// A name for a stage that changes places with a target: it says which two files may have it. Whatever else is found
+    /// under it is somebody else's, displaced when the run was killed.
+    pub(crate) fn swap_name(&self, staged: FileId, judged: FileId) -> Vec<u8> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        format!("w{number}-{:x}-{:x}", staged.ino, judged.ino).into_bytes()
+    }
+
     /// A hidden name for a source that is being removed, in the source's own directory.
     pub(crate) fn hidden_source_name(&self) -> Vec<u8> {
         format!(".pmove-{}-{}", self.token, self.next.fetch_add(1, Ordering::Relaxed)).into_bytes()
@@ -269,10 +294,10 @@ mod tests {
         for other in ["", "-", "precious", "12-", "12-0123456789abcde", "x-0123456789abcdef", "12-0123456789abcdeg"] {
             assert!(!is_token(other.as_bytes()), "{other}");
         }
-        for own in ["s0", "d12", "j3", "r4", "x5-6"] {
+        for own in ["s0", "d12", "j3", "r4", "x5-6", "w7-1f-a"] {
             assert!(is_stage_name(own.as_bytes()), "{own}");
         }
-        for other in ["", "s", "deep", "f1", "d1x"] {
+        for other in ["", "s", "deep", "f1", "d1x", "w7", "w7-1f", "w7-1F-a", "w7-1f-a-", "wa-1-2", "w-1-2", "w1--2"] {
             assert!(!is_stage_name(other.as_bytes()), "{other}");
         }
         let token = crate::sys::run_token();

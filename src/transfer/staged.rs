@@ -49,8 +49,8 @@ pub(super) enum Stage {
     /// One more name of the file that an earlier item of the batch has staged.
     Link(usize),
     /// Nothing: the target has the same content already, and stays. What it was when it was compared, and, where that
-    /// can be synced, the file.
-    Present(Stamp, Option<OwnedFd>),
+    /// has content, source and target, open and locked.
+    Present(Stamp, Option<[OwnedFd; 2]>),
 }
 
 /// Takes back what was staged. An unnamed file vanishes with its descriptor.
@@ -117,7 +117,7 @@ impl Staged {
     /// The files that a barrier file by file has to sync.
     pub(crate) fn files(&self) -> impl Iterator<Item = &OwnedFd> {
         let files = self.items.iter().filter_map(|one| match &one.stage {
-            Stage::Unnamed(file) | Stage::Named(_, Some(file)) | Stage::Present(_, Some(file)) => Some(file),
+            Stage::Unnamed(file) | Stage::Named(_, Some(file)) | Stage::Present(_, Some([_, file])) => Some(file),
             _ => None,
         });
         files.chain(self.record_file())
@@ -154,7 +154,7 @@ impl Staged {
             }
             Stage::Unnamed(file) => publish_unnamed(file, dir, name),
             Stage::Link(first) => match &items[*first].stage {
-                Stage::Unnamed(file) => publish_unnamed(file, dir, name),
+                Stage::Unnamed(file) | Stage::Named(_, Some(file)) => publish_unnamed(file, dir, name),
                 _ => Err(Errno::NOENT),
             },
             // Whatever it is now, it is there; or it is not, and has to be copied after all.

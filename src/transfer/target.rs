@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
-use crate::item::{Ask, Gathered, Item, Meeting, Place, Refusal, Standing, Verdict, resolve};
+use crate::item::{Ask, Gathered, Item, Meeting, Outcome, Place, Refusal, Standing, Verdict, resolve};
 use crate::sys::{
     Barrier, Dir, FileId, FileKind, Stat, folds_case, follow, has_local_clock, is_remote, is_writable, run_token,
 };
@@ -133,10 +133,14 @@ impl Target {
 
     /// Goes on with an item, if an ended run had begun with it.
     pub(crate) fn resume(self: &Arc<Self>, context: &Context, source: &Arc<Place>, item: Item) -> Resumed {
-        match &mut *self.leftovers() {
-            Some(leftovers) => leftovers.resume(context, source, self, item),
-            None => Resumed::Afresh(item),
+        let mut leftovers = self.leftovers();
+        let Some(leftovers) = &mut *leftovers else { return Resumed::Afresh(item) };
+        let name = item.target_name().to_vec();
+        let resumed = leftovers.resume(context, source, self, item);
+        if let Resumed::Settled(Outcome::Renamed | Outcome::Copied { .. }) | Resumed::Published(_) = &resumed {
+            self.note_resumed(context, &name);
         }
+        resumed
     }
 
     /// Removes what ended runs have left and nobody needs. Returns what the user should know.
@@ -233,11 +237,23 @@ impl Target {
         self.place.path(item.target_name())
     }
 
-    /// Takes note of what was published, where that is needed to tell it from what was there before.
-    pub(crate) fn note_published(&self, context: &Context, name: &[u8]) {
+    /// Takes note of a name that a source is about to get.
+    pub(crate) fn note_given(&self, context: &Context, name: &[u8]) {
         if let Some(backup) = &context.policy.backup {
-            self.backups.note_given(backup, name);
+            self.backups.note_given(backup, name, self.folds_case());
         }
+    }
+
+    /// Takes note of what an ended run has published: a source of this very command, which no other may replace.
+    fn note_resumed(&self, context: &Context, name: &[u8]) {
+        self.note_given(context, name);
+        if let Ok(stat) = Stat::at(&self.place.dir, name) {
+            self.published.lock().unwrap_or_else(PoisonError::into_inner).insert(stat.id);
+        }
+    }
+
+    /// Takes note of what was published, where that is needed to tell it from what was there before.
+    pub(crate) fn note_published(&self, name: &[u8]) {
         if self.folds_case.get() == Some(&true)
             && let Ok(stat) = Stat::at(&self.place.dir, name)
         {

@@ -18,6 +18,7 @@ mod audit;
 mod errors;
 mod kills;
 mod mended;
+mod overtaken;
 mod policies;
 mod races;
 mod seam;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::MoveError;
-use crate::item::{Ask, Batch, Item, Outcome, Place, Verdict};
+use crate::item::{Ask, Batch, Item, Outcome, Place, Verdict, Way};
 use crate::report::{overwrite_question, replace_question};
 use crate::sys::{Stat, is_writable};
 use crate::transfer::Target;
@@ -21,7 +21,9 @@ impl Coordinator<'_> {
     /// Whether the user may have to be asked about an item. Looked at before it joins others: those after it are not to
     /// move before the answer is there.
     pub(super) fn may_ask(&self, target: &Target, item: &Item) -> bool {
-        self.context.policy.ask != Ask::Never && Stat::at(&target.place.dir, item.target_name()).is_ok()
+        self.context.policy.ask != Ask::Never
+            && self.context.way != Way::Exchange
+            && Stat::at(&target.place.dir, item.target_name()).is_ok()
     }
 
     /// Takes a question in, to be asked when everything before it is settled.

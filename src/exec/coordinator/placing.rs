@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::exec::work::Waiting;
-use crate::item::{Batch, Below, Gathered, Item, Outcome, Place, Standing};
+use crate::item::{Batch, Below, Gathered, Item, Outcome, Place, Standing, Way};
 use crate::transfer::{Resumed, Target};
 
 use super::{BATCH, Coordinator, RENAME_BATCH};
@@ -71,7 +71,8 @@ impl Coordinator<'_> {
         is_only: bool,
     ) -> anyhow::Result<()> {
         let mut item = item;
-        if target.has_leftovers() {
+        // To let two names change places is never what an ended run was about.
+        if target.has_leftovers() && self.context.way != Way::Exchange {
             let (order, within) = (item.order, item.within);
             match target.resume(&self.context, &source, item) {
                 Resumed::Afresh(back) => item = back,

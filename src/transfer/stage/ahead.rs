@@ -1,13 +1,16 @@
 //! What can be known of an item before anything is copied: that it is one more name of what is staged already, that it
 //! cannot be moved at all, or that its target makes copying unnecessary.
 
+use std::os::fd::OwnedFd;
+
 use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
-use crate::item::{Gathered, How, Item, Outcome, Verdict, Way};
-use crate::sys::{FileKind, Stat, may_be_one_file, open_regular};
+use crate::item::{Conflict, Gathered, How, Item, Outcome, Verdict, Way};
+use crate::sys::{FileKind, Stat, lock, lock_shared, may_be_one_file, open_regular};
 use crate::transfer::compare::is_identical;
 use crate::transfer::dress::Warnings;
+use crate::transfer::stage_dir::supported;
 use crate::transfer::staged::{Stage, StagedItem};
 use crate::transfer::stamp::Stamp;
 
@@ -25,11 +28,19 @@ impl Stager<'_> {
         earlier: &[StagedItem],
         warnings: &mut Warnings,
     ) -> Result<Option<Done>> {
+        // What is not copied is no link to what is.
+        if self.context.policy.conflict == Conflict::DropIdentical
+            && let Some(done) = self.look_ahead(item, stat)?
+        {
+            return Ok(Some(done));
+        }
         if stat.links > 1 {
             if item.links == Gathered::No {
                 return Ok(Some(Done::Linked(stat.id, stat.links)));
             }
-            if let Some(index) = earlier.iter().position(|other| other.stat.id == stat.id) {
+            if let Some(index) =
+                earlier.iter().position(|other| other.stat.id == stat.id && !matches!(other.stage, Stage::Present(..)))
+            {
                 match self.link(item, stat, index, earlier) {
                     // No (more) links to be had here: a copy, then.
                     Err(error @ (Errno::MLINK | Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS)) => {
@@ -94,15 +105,19 @@ impl Stager<'_> {
             return Err(Box::new(MoveError::MaybeOne { from, to }));
         }
         let read = |source| MoveError::Read { path: to.clone(), source };
-        let file =
-            (existing.kind == FileKind::Regular).then(|| open_regular(dir, new_name)).transpose().map_err(read)?;
+        self.from.can_remove(stat).map_err(|source| MoveError::Remove { path: from.clone(), source })?;
+        let held = if existing.kind == FileKind::Regular && stat.kind == FileKind::Regular {
+            Some(self.hold_both(item).map_err(read)?)
+        } else {
+            None
+        };
         if !is_identical(&self.from.dir, &item.name, stat, dir, new_name, existing).map_err(read)? {
             return Err(Box::new(MoveError::NotReplaced { path: to }));
         }
-        if let Some(file) = &file {
+        if let Some([_, file]) = &held {
             self.sync_each(file, &from, &to)?;
         }
-        let (stage, item) = (Stage::Present(Stamp::of(existing), file), item.clone());
+        let (stage, item) = (Stage::Present(Stamp::of(existing), held), item.clone());
         Ok(Done::Staged(Box::new(StagedItem {
             item,
             stat: *stat,
@@ -112,6 +127,16 @@ impl Stager<'_> {
             how: How::default(),
             warnings: Vec::new(),
         })))
+    }
+
+    /// Opens a file and its target, and locks both until the file is removed: another run may be about to remove the target
+    /// because this file is there.
+    fn hold_both(&self, item: &Item) -> std::result::Result<[OwnedFd; 2], Errno> {
+        let from = open_regular(&self.from.dir, &item.name)?;
+        let to = open_regular(&self.target.place.dir, item.target_name())?;
+        supported(lock(&from))?;
+        supported(lock_shared(&to))?;
+        Ok([from, to])
     }
 
     /// Stages one more name for a file that `earlier[index]` has staged.

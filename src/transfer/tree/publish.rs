@@ -67,7 +67,7 @@ impl StagedTree {
             give_mode_held(&tree.root, tree.source.mode).ok();
         }
         let Self { job, header, journal, bytes, warnings, told, has_open_links, .. } = tree;
-        job.target.note_published(context, job.item.target_name());
+        job.target.note_published(job.item.target_name());
         context.note_arrived(header.stage_root);
         Ok(PublishedTree {
             job,
@@ -90,6 +90,7 @@ impl StagedTree {
         self.job.still_there(&self.source)?;
         let (room, id) = (copying.stage_dir.dir(), Some(self.header.stage_root));
         let dir = &target.place.dir;
+        target.note_given(context, self.job.item.target_name());
         let publish = |stage: &[u8], name: &[u8]| rename_for_good(context, (room, stage), (dir, name), id);
         for _ in 0..PATIENCE {
             match publish(&self.header.stage, self.job.item.target_name()).map_err(create)? {
@@ -110,12 +111,12 @@ impl StagedTree {
                 }
                 Verdict::BackUp => {
                     let Some(backup) = &context.policy.backup else { continue };
-                    back_up(context, &target, &self.job.source, item, backup)?;
+                    let old = back_up(context, &target, &self.job.source, item, backup)?;
                     match publish(&self.header.stage, item.target_name()) {
                         Ok(NoReplace::Renamed) => return Ok(true),
-                        Ok(NoReplace::Exists) if item.backup.is_none() => {}
+                        Ok(NoReplace::Exists) if old.is_none() => {}
                         failed => {
-                            restore(context, &target, item);
+                            restore(context, &target, item, old);
                             return Err(Box::new(create(failed.err().unwrap_or(Errno::EXIST))));
                         }
                     }
