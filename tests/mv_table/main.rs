@@ -11,6 +11,7 @@ mod common;
 #[path = "../promises/mod.rs"]
 mod promises;
 
+mod recorded;
 mod row;
 mod rows;
 mod unlike;
