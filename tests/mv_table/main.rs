@@ -14,6 +14,7 @@ mod promises;
 mod recorded;
 mod row;
 mod rows;
+mod thought_of;
 mod unlike;
 mod world;
 

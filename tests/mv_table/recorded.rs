@@ -1,4 +1,4 @@
-//! What mv 9.11 has and 9.1 has not: rows whose outcome is written down here, as the manual and MV.md of the design have it.
+//! What mv 9.11 has and 9.1 has not: rows whose outcome is written down here, as the manual of 9.11 has it.
 
 use std::fs;
 use std::path::Path;
