@@ -4,6 +4,7 @@
 mod asking;
 mod goals;
 mod merging;
+mod placing;
 mod settling;
 
 use std::collections::VecDeque;
@@ -12,11 +13,11 @@ use std::sync::mpsc::{Receiver, RecvError};
 use std::time::Duration;
 
 use crate::error::{MoveError, Quoted};
-use crate::item::{Batch, Below, Gathered, Item, Outcome, Place, Settled, Standing, Way};
+use crate::item::{Batch, Gathered, Item, Outcome, Settled};
 use crate::plan::{Planned, Planner};
 use crate::report::{Phase, Reporter, Summary};
 use crate::source::{Candidate, Stream};
-use crate::transfer::{Context, Deferred, PublishedTree, Resumed, Target, TreeJob};
+use crate::transfer::{Context, Deferred, PublishedTree, Target, TreeJob};
 
 use asking::Question;
 use goals::Goals;
@@ -26,7 +27,7 @@ use super::Pace;
 use super::engine::{Engine, Event};
 use super::groups::{Added, Groups};
 use super::tally::Tally;
-use super::work::{Here, Waiting, work};
+use super::work::{Here, work};
 
 /// Items of a batch that is copied. Large enough that handing it over costs nothing, small enough that all workers
 /// have some.
@@ -72,6 +73,9 @@ impl<'a> Coordinator<'a> {
         // An item that waits holds its staged file; should it be a batch of its own, also its directory and its record.
         // Where there are many target directories, each batch may be one of few items.
         let each = if context.policy.merge || planner.keeps_paths() { 12 } else { 6 };
+        if context.policy.merge || planner.keeps_paths() {
+            context.expect_others_below(planner.target());
+        }
         let permits = (context.descriptors / each).clamp(1, IN_FLIGHT);
         Self {
             goals: Goals::new(context.descriptors),
@@ -173,52 +177,6 @@ impl<'a> Coordinator<'a> {
         }
     }
 
-    /// Adds an item to what goes to its target directory.
-    fn place(&mut self, source: Arc<Place>, below: Option<&Below>, item: Item, is_only: bool) -> anyhow::Result<()> {
-        let Some(below) = below else {
-            let target = Arc::clone(self.planner.target());
-            return self.add(source, target, item, is_only);
-        };
-        let target = match self.target_below(below)? {
-            Ok(target) => target,
-            Err(error) => {
-                self.refuse(&item, error);
-                return Ok(());
-            }
-        };
-        let standing = self.planner.reserve(&target, &source, &item);
-        let item = Item { standing, ..item };
-        if standing == Standing::Free {
-            // Not alone: what has been made on the way there is made durable with everything else.
-            return self.add(source, target, item, false);
-        }
-        drop(target);
-        self.settle_all(Gathered::SoFar)?;
-        self.add_below(source, below, item)
-    }
-
-    /// Adds an item when everything before it is settled, and waits for it.
-    fn place_alone(
-        &mut self,
-        source: Arc<Place>,
-        below: Option<&Below>,
-        item: Item,
-        is_only: bool,
-    ) -> anyhow::Result<()> {
-        self.settle_all(Gathered::SoFar)?;
-        self.place(source, below, item, is_only)?;
-        self.settle_all(Gathered::SoFar)
-    }
-
-    /// Adds an item whose name is reserved, and waits for it.
-    fn add_below(&mut self, source: Arc<Place>, below: &Below, item: Item) -> anyhow::Result<()> {
-        match self.target_below(below)? {
-            Ok(target) => self.add(source, target, item, false)?,
-            Err(error) => self.refuse(&item, error),
-        }
-        self.settle_all(Gathered::SoFar)
-    }
-
     /// Ends an item.
     fn end(&mut self, settled: Settled) {
         let Settled { item, paths, outcome, warnings, .. } = settled;
@@ -231,68 +189,6 @@ impl<'a> Coordinator<'a> {
     fn refuse(&mut self, item: &Item, error: Box<MoveError>) {
         self.merging.note_end(item.within, true);
         self.tally.refuse(item.order, error);
-    }
-
-    /// Adds an item to the open batch, or goes on with it where an ended run was interrupted.
-    fn add(&mut self, source: Arc<Place>, target: Arc<Target>, item: Item, is_only: bool) -> anyhow::Result<()> {
-        let mut item = item;
-        // To let two names change places is never what an ended run was about.
-        if target.has_leftovers() && self.context.way != Way::Exchange {
-            let (order, within) = (item.order, item.within);
-            match target.resume(&self.context, &source, item) {
-                Resumed::Afresh(back) => item = back,
-                Resumed::Settled(outcome) => {
-                    if let Outcome::Failed(error) = &outcome {
-                        self.context.note_failure(error);
-                    }
-                    let stays = matches!(outcome, Outcome::Failed(_));
-                    self.merging.note_end(within, stays);
-                    self.tally.finish(order, outcome, None, Vec::new());
-                    return Ok(());
-                }
-                Resumed::Tree(job) => {
-                    self.in_flight += 1;
-                    self.trees.push_back(*job);
-                    return self.begin_tree();
-                }
-                Resumed::Published(tree) => {
-                    self.in_flight += 1;
-                    self.trees_open += 1;
-                    self.engine()?.0.go_on(Waiting::PublishedTree(tree));
-                    return Ok(());
-                }
-            }
-        }
-        if self.may_ask(&target, &item) {
-            // Of what is being merged, others may wait for their other names.
-            if item.within.is_some() {
-                self.drain()?
-            } else {
-                self.settle_all(Gathered::SoFar)?
-            }
-            self.note_question(source, target, item);
-            return self.answer_questions();
-        }
-        if self
-            .open
-            .as_ref()
-            .is_some_and(|open| !Arc::ptr_eq(&open.source, &source) || !Arc::ptr_eq(&open.target, &target))
-        {
-            self.flush()?;
-        }
-        let same_mount = source.dir.stat().mount == target.place.dir.stat().mount;
-        // Even what is on one mount may have to be copied (subvolumes, quota projects), and then holds descriptors.
-        let full = if same_mount { RENAME_BATCH } else { BATCH }.min(self.permits);
-        let open = self.open.get_or_insert_with(|| Batch { source, target, items: Vec::new() });
-        open.items.push(item);
-        let is_full = open.items.len() >= full;
-        if is_only {
-            self.move_here()
-        } else if is_full {
-            self.flush()
-        } else {
-            Ok(())
-        }
     }
 
     /// Moves the one item on this thread. A directory that must be copied is worth threads all the same.

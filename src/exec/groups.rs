@@ -22,7 +22,7 @@ const BATCH: usize = 256;
 #[derive(Debug, Default)]
 pub(super) struct Groups {
     numbers: HashMap<FileId, u64>,
-    groups: BTreeMap<u64, Group>,
+    by_number: BTreeMap<u64, Group>,
     next: u64,
 }
 
@@ -92,7 +92,7 @@ impl Groups {
             self.next += 1;
             self.next
         });
-        let group = self.groups.entry(number).or_insert_with(|| Group { file, members: Vec::new() });
+        let group = self.by_number.entry(number).or_insert_with(|| Group { file, members: Vec::new() });
         let parent = source.dir.id();
         if group.members.iter().any(|other| other.parent == parent && other.item.name == item.name) {
             let gone = MoveError::Stat { path: source.path_of(&item), source: Errno::NOENT };
@@ -111,7 +111,7 @@ impl Groups {
     }
 
     fn remove(&mut self, number: u64) -> Option<Group> {
-        let group = self.groups.remove(&number)?;
+        let group = self.by_number.remove(&number)?;
         self.numbers.remove(&group.file);
         Some(group)
     }
@@ -122,7 +122,7 @@ impl Groups {
         let mut places = HashMap::new();
         let mut taken = 0;
         while taken < most.min(BATCH)
-            && let Some(&first) = self.groups.keys().next()
+            && let Some(&first) = self.by_number.keys().next()
             && let Some(group) = self.remove(first)
         {
             taken += group.members.len();
@@ -168,13 +168,12 @@ impl Collected {
             }
             let items = items.into_iter().map(|item| Item { links, ..item });
             let drafts = &mut self.rounds[round];
-            match drafts.iter_mut().find(|draft| draft.to.id == to.id) {
-                Some(draft) => draft.items.extend(items),
-                None => {
-                    let items: Vec<Item> = items.collect();
-                    let source = items.first().and_then(|item| item.place.clone());
-                    drafts.extend(source.map(|source| Draft { source, to, items }));
-                }
+            if let Some(draft) = drafts.iter_mut().find(|draft| draft.to.id == to.id) {
+                draft.items.extend(items);
+            } else {
+                let items: Vec<Item> = items.collect();
+                let source = items.first().and_then(|item| item.place.clone());
+                drafts.extend(source.map(|source| Draft { source, to, items }));
             }
         }
     }

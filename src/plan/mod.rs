@@ -122,6 +122,13 @@ impl Planner {
         if let Some(error) = self.refuse(&candidate, path, name) {
             return Planned::Refused { order, error };
         }
+        let trusted = candidate.trusted;
+        let below = self.keeping.as_mut().map(|keeping| keeping.below(parent, trusted));
+        if below == Some(None) {
+            let error = Box::new(MoveError::LeadsUp { path: path_from(candidate.path.into_vec()) });
+            return Planned::Refused { order, error };
+        }
+        let below = below.flatten();
         // What lies in the part that the user named may be reached through symlinks, what pmove found may not.
         let source = match self.places.open(parent, candidate.trusted.min(parent.len())) {
             Ok(source) => source,
@@ -135,16 +142,6 @@ impl Planner {
                 let error = if has_vanished { MoveError::Vanished { path } } else { MoveError::Stat { path, source } };
                 return Planned::Refused { order, error: Box::new(error) };
             }
-        };
-        let below = match &mut self.keeping {
-            None => None,
-            Some(keeping) => match keeping.below(parent, candidate.trusted) {
-                Some(below) => Some(below),
-                None => {
-                    let error = Box::new(MoveError::LeadsUp { path: path_from(candidate.path.into_vec()) });
-                    return Planned::Refused { order, error };
-                }
-            },
         };
         let new_name = self.destination.name.clone();
         let target_name = new_name.as_deref().unwrap_or(name);

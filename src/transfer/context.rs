@@ -15,6 +15,7 @@ use crate::item::{Item, Outcome, Paths, Place, Policy, Settled, Way};
 use crate::report::Counters;
 use crate::sys::{Barrier, Dir, FileId, Time};
 
+use super::Target;
 use super::tree::Links;
 
 /// So few files are synced one by one: a sync of the whole file system also waits for what others have written.
@@ -118,6 +119,10 @@ pub(crate) struct Context {
     /// Mounts that do not know how to rename without replacing; mostly there are none.
     flagless: Mutex<HashSet<u64>>,
     has_flagless: AtomicBool,
+    /// DEST, where there are other target directories below it.
+    dest: OnceLock<Arc<Target>>,
+    /// Something of this run stays in one of them.
+    pub(super) is_left_below: AtomicBool,
     /// Directories that arrived whole, where others may be merged into them: all in them is this run's.
     arrived: Mutex<HashSet<FileId>>,
     /// So many files may still be synced one by one.
@@ -157,6 +162,8 @@ impl Context {
             barriers: Mutex::default(),
             flagless: Mutex::default(),
             has_flagless: AtomicBool::new(false),
+            dest: OnceLock::new(),
+            is_left_below: AtomicBool::new(false),
             arrived: Mutex::default(),
             singly: AtomicUsize::new(HANDFUL),
             locked: Mutex::default(),
@@ -207,6 +214,16 @@ impl Context {
     pub(crate) fn note_lack_of_noreplace(&self, dir: &Dir) {
         self.flagless.lock().unwrap_or_else(PoisonError::into_inner).insert(dir.stat().mount);
         self.has_flagless.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on there may be target directories below DEST.
+    pub(crate) fn expect_others_below(&self, dest: &Arc<Target>) {
+        self.dest.get_or_init(|| Arc::clone(dest));
+    }
+
+    /// DEST, if there may be target directories below it.
+    pub(super) fn dest(&self) -> Option<&Arc<Target>> {
+        self.dest.get()
     }
 
     /// Takes note of a directory that has arrived whole.

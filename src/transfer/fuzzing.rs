@@ -19,7 +19,7 @@ pub fn stage_names(name: &[u8]) {
         _ => false,
     };
     assert_eq!(is_hidden_name(name), is_hidden);
-    let number = text.strip_prefix(['s', 'd', 'j', 'r', 'x']);
+    let number = text.strip_prefix(['s', 'd', 'j', 'r', 't', 'x']);
     let is_stage =
         number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| b"0123456789-".contains(&byte)));
     assert_eq!(is_stage_name(name), is_stage);

@@ -62,13 +62,13 @@ impl MadeDirs {
 
     /// Removes those that have stayed empty, and gives the others mode and times: what came into them has changed these.
     /// Returns what could not be done.
-    pub(crate) fn finish(&mut self, dest: &Place) -> Vec<Box<MoveError>> {
+    pub(crate) fn finish(&mut self, dest: &Place) -> Vec<MoveError> {
         let mut failed = Vec::new();
         // Children before parents.
         while let Some(made) = self.0.pop() {
             if let Err(source) = finish_one(&dest.dir, &made) {
                 let path = dest.path(&made.path);
-                failed.push(Box::new(MoveError::Preserve { what: "times", path, source }));
+                failed.push(MoveError::Preserve { what: "times", path, source });
             }
         }
         failed
@@ -131,11 +131,8 @@ fn lent(mode: u32) -> u32 {
 fn finish_one(dest: &Dir, made: &Made) -> std::result::Result<(), Errno> {
     let at = made.path.iter().rposition(|&byte| byte == b'/').map_or(0, |at| at + 1);
     let (parent, name) = made.path.split_at(at);
-    let parent = match dest.open_far(parent.strip_suffix(b"/").unwrap_or(parent)) {
-        Ok(parent) => parent,
-        // Somebody has moved it on.
-        Err(_) => return Ok(()),
-    };
+    // Somebody may have moved it on.
+    let Ok(parent) = dest.open_far(parent.strip_suffix(b"/").unwrap_or(parent)) else { return Ok(()) };
     match parent.open_child(name) {
         Ok(dir) if dir.id() == made.id => {}
         Ok(_) | Err(_) => return Ok(()),

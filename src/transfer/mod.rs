@@ -35,6 +35,7 @@ mod staged;
 mod stamp;
 mod swap;
 mod target;
+mod trail;
 mod tree;
 #[cfg(any(fuzzing, test))]
 pub(crate) use tree::fuzzing as tree_fuzzing;

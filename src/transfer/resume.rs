@@ -18,6 +18,7 @@ use super::compare::is_copy;
 use super::finish::finish;
 use super::record::{Intent, Record, Way};
 use super::stage_dir::{ended_runs, find_base, is_stage_name, remove_base, swapped};
+use super::trail::clear_along;
 use super::tree::{Left, NotPublished, PublishedTree, Remains, Reuse, TreeJob, TreeRecord, clear_tree};
 use super::{Context, Target};
 
@@ -265,8 +266,10 @@ impl Leftovers {
             .any(|intent| parents.get(&intent.parent).is_some_and(|path| is_unfinished(target, path, intent)));
         let mut news = Vec::new();
         for (index, run) in runs.into_iter().enumerate() {
+            let is_clear_below = clear_along(target, &run.dir, &mut news);
             let needed = |entry: &[u8]| {
-                trees.values().any(|tree| tree.run == index && tree.journal == entry)
+                entry.first() == Some(&b't') && !is_clear_below
+                    || trees.values().any(|tree| tree.run == index && tree.journal == entry)
                     || entry.first() == Some(&b'r') && unfinished
             };
             clear_run(&target.place.dir, &run, needed, &mut news);

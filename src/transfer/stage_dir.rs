@@ -7,6 +7,7 @@
 //!                            d1  a staged tree
 //!                            j1  the journal of that tree
 //!                            r2  the intent record of a batch
+//!                            t0  where below DEST the run is at work, too
 //!                            w3-1f-2a  a file that changes places with a target: one of these two inodes
 //!                            x4711-1  a directory on its way out
 //! ```
@@ -148,7 +149,7 @@ pub(crate) fn is_hidden_name(name: &[u8]) -> bool {
 
 /// Whether `name` is one that a run gives to what is in its directory: a letter for the kind, and a number (of `x` two).
 pub(crate) fn is_stage_name(name: &[u8]) -> bool {
-    matches!(name, [b's' | b'd' | b'j' | b'r' | b'x', number @ ..]
+    matches!(name, [b's' | b'd' | b'j' | b'r' | b't' | b'x', number @ ..]
         if !number.is_empty() && number.iter().all(|byte| byte.is_ascii_digit() || *byte == b'-'))
         || swapped(name).is_some()
 }

@@ -18,6 +18,7 @@ use super::other_name::BackupNames;
 use super::resume::{Leftovers, Resumed};
 use super::spent::Spent;
 use super::stage_dir::StageDir;
+use super::trail::Trail;
 
 /// A directory that items move into.
 #[derive(Debug)]
@@ -51,6 +52,8 @@ pub(crate) struct Copying {
     pub(crate) stage_dir: StageDir,
     /// Records and journals that wait for their sources' removal to be durable.
     pub(crate) spent: Spent,
+    /// Where else below this directory the run is at work, if it is DEST.
+    trail: Trail,
     /// Unnamed files don't work here, or could not be closed before they are published, which is when a server says whether
     /// it has taken all.
     pub(crate) no_unnamed: AtomicBool,
@@ -164,6 +167,7 @@ impl Target {
         let made = self.copying.get_or_init(|| {
             let dir = &self.place.dir;
             context.stop.expect_long_work();
+            self.leave_trail(context);
             let stage_dir = StageDir::open(dir, &run_token())?;
             // Before anything is written. Of the target directory itself we may not get a descriptor to sync by.
             let barrier = context.barrier(stage_dir.dir());
@@ -171,12 +175,25 @@ impl Target {
                 barrier,
                 stage_dir,
                 spent: Spent::default(),
+                trail: Trail::default(),
                 no_unnamed: AtomicBool::new(context.named_stages || self.is_remote()),
                 made_owner: OnceLock::new(),
                 routes: Mutex::default(),
             })
         });
         made.as_ref().map_err(|&error| error)
+    }
+
+    /// Notes in DEST that there is a stage directory here. Where that cannot be, a run that is killed leaves it to those who
+    /// come to this directory.
+    fn leave_trail(&self, context: &Context) {
+        if let Some(dest) = context.dest()
+            && let Some(below) = self.place.prefix().strip_prefix(dest.place.prefix())
+            && let Some(path) = below.strip_suffix(b"/")
+            && let Ok(copying) = dest.copying(context)
+        {
+            copying.trail.note(&copying.stage_dir, path).ok();
+        }
     }
 
     /// Whether the stage directory has been made, or could not be.
@@ -204,8 +221,12 @@ impl Target {
         let cleared = Spent::clear_all(context, &spent);
         let close = |((target, copying), cleared): ((&Arc<Self>, &Copying), std::result::Result<(), Errno>)| {
             let stage_dir = &copying.stage_dir;
+            if !context.is_left_below.load(Ordering::Relaxed) {
+                copying.trail.remove(stage_dir);
+            }
             let closed = stage_dir.close(&target.place.dir);
             let error = cleared.and(closed).err()?;
+            context.is_left_below.store(true, Ordering::Relaxed);
             Some((target.place.path(&stage_dir.relative_path()), error))
         };
         prepared.into_iter().zip(cleared).filter_map(close).collect()

@@ -140,7 +140,7 @@ impl Coordinator<'_> {
         self.close_these(&targets);
         drop(targets);
         for error in self.goals.made.finish(&self.planner.target().place) {
-            self.tally.refuse(None, error);
+            self.tally.refuse(None, Box::new(error));
         }
     }
 }

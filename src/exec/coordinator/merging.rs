@@ -6,16 +6,17 @@
 //! while they are fed, a bounded number of them. Then all in flight is settled, their targets are closed together, and
 //! what is empty is removed.
 
+mod ending;
+mod opening;
+
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustix::io::Errno;
-
-use crate::error::{MoveError, Result};
+use crate::error::MoveError;
 use crate::exec::groups::Whither;
-use crate::item::{Gathered, Item, Outcome, Paths, Place, Standing, path_from};
-use crate::sys::{Dir, Entry, FileId, FileKind, Listing, Stat, is_below, unlink_dir};
+use crate::item::{Gathered, Item, Place, Standing, path_from};
+use crate::sys::{Entry, FileId, FileKind, Listing, Stat};
 use crate::transfer::{Target, is_hidden_name};
 
 use super::Coordinator;
@@ -56,8 +57,7 @@ struct Merge {
     target: Option<Arc<Target>>,
     /// The directory that it lies in, where that is not being merged itself.
     top: Option<Arc<Place>>,
-    is_listed: bool,
-    is_fed: bool,
+    feeding: Feeding,
     /// Directories in it that are to be merged, too.
     dirs: Vec<Entry>,
     /// Entries that are not settled.
@@ -68,6 +68,16 @@ struct Merge {
     has_progress: bool,
     /// It was not fed to the end.
     is_cut: bool,
+}
+
+/// How far the feeding of a directory has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Feeding {
+    /// It is still to be listed.
+    Begun,
+    /// Only the directories in it are left.
+    Listed,
+    Done,
 }
 
 /// Why a directory is not merged.
@@ -102,7 +112,7 @@ impl Merging {
         merge.pending -= 1;
         merge.is_left |= stays;
         merge.has_progress |= !stays;
-        if merge.is_fed && merge.pending == 0 {
+        if merge.feeding == Feeding::Done && merge.pending == 0 {
             self.ripe.push(id);
         }
     }
@@ -163,13 +173,14 @@ impl Coordinator<'_> {
     /// Goes on with the directory that is being fed.
     fn step(&mut self, id: u32) -> anyhow::Result<()> {
         let Some(merge) = self.merging.dirs.get_mut(&id) else { return Ok(()) };
-        if self.context.stop.is_set() && !(merge.is_listed && merge.dirs.is_empty()) {
+        if self.context.stop.is_set() && (merge.feeding == Feeding::Begun || !merge.dirs.is_empty()) {
             merge.pending -= merge.dirs.len() as u64;
             merge.dirs.clear();
-            (merge.is_listed, merge.is_left, merge.is_cut) = (true, true, true);
+            merge.feeding = Feeding::Listed;
+            (merge.is_left, merge.is_cut) = (true, true);
         }
-        if !merge.is_listed {
-            merge.is_listed = true;
+        if merge.feeding == Feeding::Begun {
+            merge.feeding = Feeding::Listed;
             return self.feed(id);
         }
         if let Some(entry) = merge.dirs.pop() {
@@ -182,7 +193,7 @@ impl Coordinator<'_> {
                 }
             };
         }
-        merge.is_fed = true;
+        merge.feeding = Feeding::Done;
         let is_ripe = merge.pending == 0;
         self.merging.stack.pop();
         if is_ripe {
@@ -298,8 +309,7 @@ impl Coordinator<'_> {
                 place: Some(place),
                 target: Some(target),
                 top,
-                is_listed: false,
-                is_fed: false,
+                feeding: Feeding::Begun,
                 dirs: Vec::new(),
                 pending: 0,
                 is_left: false,
@@ -310,164 +320,6 @@ impl Coordinator<'_> {
         self.merging.held += 1;
         self.merging.stack.push(id);
         Ok(())
-    }
-
-    /// Opens a source directory and the one that it is to be merged into.
-    fn open_both(&self, source: &Place, target: &Target, item: &Item) -> std::result::Result<(Dir, Dir), NotMerged> {
-        let (from, to) = (|| source.path_of(item), || target.path(item));
-        let dir = source.dir.open_child(&item.name).map_err(|error| match error {
-            Errno::NOENT => NotMerged::Failed(target.missing(&self.context, source, item, error)),
-            Errno::NOTDIR | Errno::LOOP => NotMerged::Otherwise,
-            error => NotMerged::Failed(Box::new(MoveError::Stat { path: from(), source: error })),
-        })?;
-        let into = target.place.dir.open_child(item.target_name()).map_err(|error| match error {
-            Errno::NOENT | Errno::NOTDIR | Errno::LOOP => NotMerged::Otherwise,
-            error => NotMerged::Failed(Box::new(MoveError::Stat { path: to(), source: error })),
-        })?;
-        let within = item.within;
-        let failure = if dir.id() == into.id() {
-            MoveError::SameFile { from: from(), to: to() }
-        } else if self.merging.leads_in_circles(within, dir.id(), into.id())
-            || within.is_none() && is_below(&into, dir.id()).unwrap_or(false)
-        {
-            MoveError::IntoItself { from: from(), to: to() }
-        } else if dir.stat().is_mount_root {
-            MoveError::Move { from: from(), to: to(), source: Errno::BUSY }
-        } else {
-            return Ok((dir, into));
-        };
-        Err(NotMerged::Failed(Box::new(failure)))
-    }
-
-    /// The source and the target of a directory that is being merged: opened again, if they were closed meanwhile.
-    fn opened(&mut self, id: u32) -> Result<(Arc<Place>, Arc<Target>)> {
-        let place = self.opened_source(id)?;
-        let Some(merge) = self.merging.dirs.get(&id) else {
-            return Err(Box::new(MoveError::Vanished { path: shown(&place) }));
-        };
-        if let Some(target) = &merge.target {
-            return Ok((place, Arc::clone(target)));
-        }
-        let to = merge.to.clone();
-        let target = self.reopen_target(&to)?;
-        if let Some(merge) = self.merging.dirs.get_mut(&id) {
-            merge.target = Some(Arc::clone(&target));
-        }
-        Ok((place, target))
-    }
-
-    fn opened_source(&mut self, id: u32) -> Result<Arc<Place>> {
-        let (top, below) = self.merging.way(id);
-        let nothing = || Box::new(MoveError::Vanished { path: path_from(below.clone()) });
-        let merge = self.merging.dirs.get(&id).ok_or_else(nothing)?;
-        if let Some(place) = &merge.place {
-            return Ok(Arc::clone(place));
-        }
-        let top = self.merging.dirs.get(&top).ok_or_else(nothing)?;
-        let parent = top.top.as_ref().ok_or_else(nothing)?;
-        let slash: &[u8] = if below.is_empty() { b"" } else { b"/" };
-        let path = [&*top.item.name, slash, &below].concat();
-        let prefix = [parent.prefix(), &path, b"/"].concat();
-        let dir = match parent.dir.open_far(&path) {
-            Ok(dir) if dir.id() == merge.source => dir,
-            // Another directory has its name now.
-            Ok(_) | Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {
-                return Err(Box::new(MoveError::Vanished { path: parent.path(&path) }));
-            }
-            Err(source) => return Err(Box::new(MoveError::Stat { path: parent.path(&path), source })),
-        };
-        let place = Arc::new(Place::new(dir, &prefix));
-        if let Some(merge) = self.merging.dirs.get_mut(&id) {
-            merge.place = Some(Arc::clone(&place));
-            self.merging.held += 1;
-        }
-        Ok(place)
-    }
-
-    /// Settles what is in flight, closes the target directories, and removes the source directories that are empty. What
-    /// else is being merged is opened again when its turn comes.
-    pub(super) fn close_merged(&mut self) -> anyhow::Result<()> {
-        self.close_targets()?;
-        while let Some(id) = self.merging.ripe.pop() {
-            self.remove_merged(id);
-        }
-        let top = self.merging.stack.last().copied();
-        for (id, merge) in &mut self.merging.dirs {
-            if Some(*id) != top {
-                merge.place = None;
-            }
-        }
-        self.merging.held = self.merging.dirs.values().filter(|merge| merge.place.is_some()).count();
-        Ok(())
-    }
-
-    /// Removes a source directory, if nothing is left in it.
-    fn remove_merged(&mut self, id: u32) {
-        let Some(merge) = self.merging.dirs.get(&id) else { return };
-        let parent = match (&merge.top, merge.item.within) {
-            (Some(top), _) => Ok(Arc::clone(top)),
-            (None, Some(within)) => self.opened_source(within),
-            (None, None) => return,
-        };
-        let Some(mut merge) = self.merging.dirs.remove(&id) else { return };
-        if merge.place.take().is_some() {
-            self.merging.held -= 1;
-        }
-        let mut from = path_from(merge.item.name.to_vec());
-        let removed = parent.and_then(|parent| {
-            from = parent.path(&merge.item.name);
-            let removed = match Stat::at(&parent.dir, &merge.item.name) {
-                Ok(stat) if stat.id == merge.source => unlink_dir(&parent.dir, &merge.item.name),
-                // It is gone, or another has its name.
-                Ok(_) | Err(Errno::NOENT) => Ok(()),
-                Err(error) => Err(error),
-            };
-            match removed {
-                Ok(()) => Ok(true),
-                // What the user wants left alone, or what has failed, is in it.
-                Err(Errno::NOTEMPTY | Errno::EXIST) if merge.is_left => Ok(false),
-                Err(source) => Err(Box::new(MoveError::Remove { path: from.clone(), source })),
-            }
-        });
-        match removed {
-            // What has appeared in it meanwhile, or was not listed, because names went while it was: as long as there is
-            // less of it each time.
-            Err(error) if error.errno() == Some(Errno::NOTEMPTY) && merge.has_progress => {
-                (merge.is_listed, merge.is_fed, merge.has_progress) = (false, false, false);
-                self.merging.dirs.insert(id, merge);
-                self.merging.stack.push(id);
-            }
-            Ok(_) if merge.is_cut && merge.item.within.is_none() => {
-                self.end_merged(&merge.item, Err(Box::new(MoveError::NotReached { path: from })));
-            }
-            removed => {
-                let to = path_from(merge.to.prefix.to_vec());
-                let paths =
-                    self.context.wants_paths.then(|| Paths { from, to, backup: None, how: None, inside: Vec::new() });
-                self.end_with_paths(&merge.item, removed, paths);
-            }
-        }
-    }
-
-    fn end_merged(&mut self, item: &Item, removed: Result<bool>) {
-        self.end_with_paths(item, removed, None);
-    }
-
-    /// Ends a directory: its entries have been told of.
-    fn end_with_paths(&mut self, item: &Item, removed: Result<bool>, paths: Option<Paths>) {
-        self.merging.note_end(item.within, !matches!(removed, Ok(true)));
-        match removed {
-            Ok(removed) => self.tally.finish(item.order, Outcome::Merged { removed }, paths, Vec::new()),
-            Err(error) => self.tally.refuse(item.order, error),
-        }
-    }
-
-    /// Takes note of something that keeps a directory from being merged wholly.
-    fn fail_in(&mut self, id: u32, error: Box<MoveError>) {
-        if let Some(merge) = self.merging.dirs.get_mut(&id) {
-            merge.is_left = true;
-        }
-        self.tally.refuse(None, error);
     }
 
     /// Merges all that is to be merged, and waits for all of it.

@@ -21,6 +21,9 @@ impl Coordinator<'_> {
         while let Some(collected) = self.groups.take(self.permits, gathered) {
             self.begin_group(collected)?;
             self.drain()?;
+            if gathered == Gathered::All {
+                self.context.links.forget_singles();
+            }
             if self.goals.is_full() {
                 self.close_targets()?;
             }

@@ -47,6 +47,8 @@ struct Group {
     home: Option<Home>,
     /// Names met so far.
     met: u32,
+    /// Its home is a single file's, whose directory is held open for it.
+    is_single: bool,
 }
 
 /// The files with several links that this run has staged in trees, and those whose names were moved one after the other.
@@ -77,7 +79,7 @@ impl Links {
         if file.links == 1 {
             return if groups.contains_key(&file.id) { Claim::LinkLater } else { Claim::Copy };
         }
-        let group = groups.entry(file.id).or_insert(Group { home: None, met: 0 });
+        let group = groups.entry(file.id).or_insert(Group { home: None, met: 0, is_single: false });
         group.met += 1;
         if group.met == 1 && group.home.is_none() { Claim::Copy } else { Claim::LinkLater }
     }
@@ -104,7 +106,8 @@ impl Links {
         {
             let at = At { root: &root, nodes: &Arc::default(), dir: ROOT, name };
             let mut groups = self.groups();
-            let group = groups.entry(file).or_insert(Group { home: None, met: 0 });
+            let group = groups.entry(file).or_insert(Group { home: None, met: 0, is_single: false });
+            group.is_single |= group.home.is_none();
             group.home.get_or_insert_with(|| at.home(published.id));
         }
     }
@@ -140,7 +143,7 @@ impl Links {
     /// Takes note of a name that an ended run has published, so that names still to come can be links to it.
     pub(super) fn adopt(&self, file: FileId, published: Option<FileId>, at: At<'_>) {
         let mut groups = self.groups();
-        let group = groups.entry(file).or_insert(Group { home: None, met: 0 });
+        let group = groups.entry(file).or_insert(Group { home: None, met: 0, is_single: false });
         group.met += 1;
         if group.home.is_none() {
             group.home = published.map(|published| at.home(published));
@@ -155,6 +158,11 @@ impl Links {
                 groups.remove(file);
             }
         }
+    }
+
+    /// Forgets single files: all their names have gone.
+    pub(crate) fn forget_singles(&self) {
+        self.groups().retain(|_, group| !group.is_single);
     }
 
     /// Forgets everything.
