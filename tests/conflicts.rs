@@ -353,7 +353,7 @@ fn drop_identical_drops_each_name_of_a_file() {
         Tree::new().file("a1", "f").hard_link("a2", "a1").file("d/x", "g").hard_link("g", "d/x").build(&sides.from);
         Tree::new().file("b1", "h").hard_link("b2", "b1").build(&sides.from);
         Tree::new().file("a1", "f").file("a2", "f").file("g", "g").file("b2", "h").build(&sides.to);
-        let run = || sides.pmove().arg("--on-conflict=drop-identical").timeout(Duration::from_secs(60));
+        let run = || sides.pmove().arg("--on-conflict=drop-identical").timeout(Duration::from_mins(1));
         run().args(["a1", "a2", "d", "g", "b1", "b2"]).arg(&*sides.to).run().ok();
         assert!(names(&sides.from).is_empty(), "{:?}", names(&sides.from));
         assert_eq!(names(&sides.to), ["a1", "a2", "b1", "b2", "d", "g"]);

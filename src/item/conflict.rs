@@ -37,6 +37,7 @@ pub(crate) enum Refusal {
 
 /// What is known of a target that exists, and of its source.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact that may hold on its own")]
 pub(crate) struct Meeting<'a> {
     pub(crate) source: &'a Stat,
     pub(crate) target: &'a Stat,

@@ -2,10 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
+
+use rustix::io::Errno;
 
 use crate::error::MoveError;
 use crate::item::{Item, Outcome, Paths, Place, Policy, Settled, Way};
@@ -80,6 +83,9 @@ impl Stop {
     }
 }
 
+/// So many locks are remembered before those are forgotten that nobody holds any more.
+const MANY: usize = 16384;
+
 /// What all work of one run shares.
 #[derive(Debug)]
 pub(crate) struct Context {
@@ -121,6 +127,8 @@ pub(crate) struct Context {
     arrived: Mutex<HashSet<FileId>>,
     /// So many files may still be synced one by one.
     singly: AtomicUsize,
+    /// Files with a duplicate, locked until their names are removed: of each, all names share the lock.
+    locked: Mutex<HashMap<FileId, Weak<OwnedFd>>>,
     /// Kinds of warnings that the user has been told.
     told: Mutex<HashSet<String>>,
 }
@@ -158,6 +166,7 @@ impl Context {
             is_left_below: AtomicBool::new(false),
             arrived: Mutex::default(),
             singly: AtomicUsize::new(HANDFUL),
+            locked: Mutex::default(),
             told: Mutex::default(),
         }
     }
@@ -239,6 +248,25 @@ impl Context {
     /// From now on the file system is synced as a whole: names have been made in more than one directory.
     pub(crate) fn sync_wholly(&self) {
         self.singly.store(0, Ordering::Relaxed);
+    }
+
+    /// The lock of a file, taken by `lock` unless this run has it already.
+    pub(super) fn locked(
+        &self,
+        file: FileId,
+        lock: impl FnOnce() -> std::result::Result<OwnedFd, Errno>,
+    ) -> std::result::Result<Arc<OwnedFd>, Errno> {
+        let mut locked = self.locked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(held) = locked.get(&file).and_then(Weak::upgrade) {
+            return Ok(held);
+        }
+        let held = Arc::new(lock()?);
+        // Those that were let go of need not be remembered.
+        if locked.len() >= MANY {
+            locked.retain(|_, held| held.strong_count() > 0);
+        }
+        locked.insert(file, Arc::downgrade(&held));
+        Ok(held)
     }
 
     /// Whether the user has been told of something of this kind.

@@ -120,22 +120,21 @@ pub(super) fn back_up(
             Some(target.backups.highest(&target.place, &name).map_err(failed)?).filter(|&highest| highest > 0)
         }
     };
-    let given = match numbered {
-        Some(highest) => rename_to_number(context, target, &name, highest),
-        None => {
-            let new = [&*name, &*backup.suffix].concat();
-            let source = Stat::at(&from.dir, &item.name).map(|stat| stat.id);
-            match Stat::at(&target.place.dir, &new).map(|there| there.id) {
-                Ok(there) if source == Ok(there) => {
-                    let (from, to) = (from.path_of(item), target.path(item));
-                    return Err(Box::new(MoveError::BackupIsSource { from, to }));
-                }
-                // It has that name already, and rename(2) would do nothing.
-                Ok(there) if there == old => unlink(&target.place.dir, &name),
-                _ => target.backups.rename(&target.place.dir, &name, &new, target.folds_case()),
+    let given = if let Some(highest) = numbered {
+        rename_to_number(context, target, &name, highest)
+    } else {
+        let new = [&*name, &*backup.suffix].concat();
+        let source = Stat::at(&from.dir, &item.name).map(|stat| stat.id);
+        match Stat::at(&target.place.dir, &new).map(|there| there.id) {
+            Ok(there) if source == Ok(there) => {
+                let (from, to) = (from.path_of(item), target.path(item));
+                return Err(Box::new(MoveError::BackupIsSource { from, to }));
             }
-            .map(|()| new)
+            // It has that name already, and rename(2) would do nothing.
+            Ok(there) if there == old => unlink(&target.place.dir, &name),
+            _ => target.backups.rename(&target.place.dir, &name, &new, target.folds_case()),
         }
+        .map(|()| new)
     };
     match given {
         Ok(new) => {

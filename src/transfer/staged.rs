@@ -50,7 +50,15 @@ pub(super) enum Stage {
     Link(usize),
     /// Nothing: the target has the same content already, and stays. What it was when it was compared, and, where that
     /// has content, source and target, open and locked.
-    Present(Stamp, Option<[OwnedFd; 2]>),
+    Present(Stamp, Option<Held>),
+}
+
+/// A file and a duplicate of it, open and locked.
+#[derive(Debug)]
+pub(super) struct Held {
+    /// Shared by all names of the file.
+    pub(super) _source: Arc<OwnedFd>,
+    pub(super) target: OwnedFd,
 }
 
 /// Takes back what was staged. An unnamed file vanishes with its descriptor.
@@ -117,7 +125,9 @@ impl Staged {
     /// The files that a barrier file by file has to sync.
     pub(crate) fn files(&self) -> impl Iterator<Item = &OwnedFd> {
         let files = self.items.iter().filter_map(|one| match &one.stage {
-            Stage::Unnamed(file) | Stage::Named(_, Some(file)) | Stage::Present(_, Some([_, file])) => Some(file),
+            Stage::Unnamed(file) | Stage::Named(_, Some(file)) | Stage::Present(_, Some(Held { target: file, .. })) => {
+                Some(file)
+            }
             _ => None,
         });
         files.chain(self.record_file())

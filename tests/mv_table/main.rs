@@ -11,8 +11,10 @@ mod common;
 #[path = "../promises/mod.rs"]
 mod promises;
 
+mod recorded;
 mod row;
 mod rows;
+mod thought_of;
 mod unlike;
 mod world;
 

@@ -13,7 +13,7 @@ struct Reason {
 
 const REASONS: &[Reason] = &[
     Reason {
-        why: "Options of mv 9.11, which 9.1 does not have. MV.md: Options",
+        why: "Options of mv 9.11, which 9.1 does not have",
         rows: &[
             "* | mv --n a b",
             "* | mv --no* a b",
@@ -24,16 +24,19 @@ const REASONS: &[Reason] = &[
         ],
     },
     Reason {
-        why: "Options of pmove's own; README: Options",
+        why: "Options of pmove's own (README: Differences, Words)",
         rows: &["* | mv -h a b", "* | mv -V a b", "* | mv -j 2 a b", "* | mv --base a b"],
     },
-    Reason { why: "Help and version are pmove's", rows: &["* | mv --help", "* | mv --version a b", "* | mv a --vers"] },
     Reason {
-        why: "What was typed is quoted as names are, whatever bytes it has. MV.md: Quoting",
+        why: "Help and version are pmove's own",
+        rows: &["* | mv --help", "* | mv --version a b", "* | mv a --vers"],
+    },
+    Reason {
+        why: "What was typed is quoted as names are, whatever bytes it has (README: Differences, Told otherwise)",
         rows: &["* | mv -\\x*", "* | mv --a\\x0ab a b", "* | mv --backup=it's a b", "* | mv -bv it's TO"],
     },
     Reason {
-        why: "., .. and / cannot be moved, whatever else is said. MV.md: Names, slashes, identity",
+        why: "What cannot be removed is refused at once: ., .. and / (README: Differences, Safer)",
         rows: &[
             "* | mv / TO",
             "* | mv // TO",
@@ -47,19 +50,19 @@ const REASONS: &[Reason] = &[
         ],
     },
     Reason {
-        why: "A symlink with a slash behind it is no directory, and is not followed. MV.md: Names, slashes, identity",
+        why: "What cannot be removed is refused at once: a symlink with a slash behind it (README: Differences, Safer)",
         rows: &["* | S=D s=l:S* | mv s/ TO/t", "other | s=l:TO/t TO/*t=* | mv s/ TO/t", "other | * | mv ld/ TO*"],
     },
     Reason {
-        why: "A slash behind a new name wants a directory, on another device too. MV.md: Names, slashes, identity",
+        why: "A slash behind a new name wants a directory, on another device too: as mv has it on one",
         rows: &["other * | mv -v s TO/t/", "other * | mv a TO/new/"],
     },
     Reason {
-        why: "A target is named without the slash that was behind it",
+        why: "A target is named without the slash that was behind it (README: Differences, Told otherwise)",
         rows: &["same | s=d | mv -v s TO/t/", "same | s=D | mv -v s TO/t/"],
     },
     Reason {
-        why: "--strip-trailing-slashes is for sources, and strips before anything is tried. MV.md: Names, slashes, identity",
+        why: "--strip-trailing-slashes is for sources, and strips before anything is tried (README: Differences, Words)",
         rows: &[
             "* | mv --strip-trailing-slashes a TO/new/",
             "same * | mv --strip-trailing-slashes a/// TO/new",
@@ -67,15 +70,21 @@ const REASONS: &[Reason] = &[
         ],
     },
     Reason {
-        why: "Of two sources with one name the later is refused, also a directory, and nobody is asked about it. DESIGN.md: P3",
+        why: "Of two sources with one name the second is refused (README: Differences, Safer)",
         rows: &["* | mv a/d b/d TO", "* | mv b/d a/d TO", "* | mv -b a/d b/d TO", "* | mv -i a/f b/f TO <y,y"],
     },
     Reason {
-        why: "A backup does not replace one more name of the source. MV.md: Run-time messages",
+        why: "A backup does not replace another name of the source (README: Differences, Safer)",
         rows: &["* | mv --backup=simple h a"],
     },
-    Reason { why: "The command line is judged before files are looked at", rows: &["* | mv --backup=foo a b c"] },
-    Reason { why: "Only what has been done is told", rows: &["other * | mv -v a TO/r/new"] },
+    Reason {
+        why: "The command line is judged before files are looked at (README: Differences, Words)",
+        rows: &["* | mv --backup=foo a b c"],
+    },
+    Reason {
+        why: "Only what has been done is told (README: Differences, Told otherwise)",
+        rows: &["other * | mv -v a TO/r/new"],
+    },
 ];
 
 /// What mv 9.11 does where the 9.1 that is installed does something else: a question that is answered with no is a failure,

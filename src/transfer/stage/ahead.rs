@@ -1,8 +1,6 @@
 //! What can be known of an item before anything is copied: that it is one more name of what is staged already, that it
 //! cannot be moved at all, or that its target makes copying unnecessary.
 
-use std::os::fd::OwnedFd;
-
 use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
@@ -11,7 +9,7 @@ use crate::sys::{FileKind, Stat, lock, lock_shared, may_be_one_file, open_regula
 use crate::transfer::compare::is_identical;
 use crate::transfer::dress::Warnings;
 use crate::transfer::stage_dir::supported;
-use crate::transfer::staged::{Stage, StagedItem};
+use crate::transfer::staged::{Held, Stage, StagedItem};
 use crate::transfer::stamp::Stamp;
 
 use super::{Done, Stager};
@@ -107,15 +105,15 @@ impl Stager<'_> {
         let read = |source| MoveError::Read { path: to.clone(), source };
         self.from.can_remove(stat).map_err(|source| MoveError::Remove { path: from.clone(), source })?;
         let held = if existing.kind == FileKind::Regular && stat.kind == FileKind::Regular {
-            Some(self.hold_both(item).map_err(read)?)
+            Some(self.hold_both(item, stat).map_err(read)?)
         } else {
             None
         };
         if !is_identical(&self.from.dir, &item.name, stat, dir, new_name, existing).map_err(read)? {
             return Err(Box::new(MoveError::NotReplaced { path: to }));
         }
-        if let Some([_, file]) = &held {
-            self.sync_each(file, &from, &to)?;
+        if let Some(held) = &held {
+            self.sync_each(&held.target, &from, &to)?;
         }
         let (stage, item) = (Stage::Present(Stamp::of(existing), held), item.clone());
         Ok(Done::Staged(Box::new(StagedItem {
@@ -131,12 +129,15 @@ impl Stager<'_> {
 
     /// Opens a file and its target, and locks both until the file is removed: another run may be about to remove the target
     /// because this file is there.
-    fn hold_both(&self, item: &Item) -> std::result::Result<[OwnedFd; 2], Errno> {
-        let from = open_regular(&self.from.dir, &item.name)?;
-        let to = open_regular(&self.target.place.dir, item.target_name())?;
-        supported(lock(&from))?;
-        supported(lock_shared(&to))?;
-        Ok([from, to])
+    fn hold_both(&self, item: &Item, stat: &Stat) -> std::result::Result<Held, Errno> {
+        let source = self.context.locked(stat.id, || {
+            let file = open_regular(&self.from.dir, &item.name)?;
+            supported(lock(&file))?;
+            Ok(file)
+        })?;
+        let target = open_regular(&self.target.place.dir, item.target_name())?;
+        supported(lock_shared(&target))?;
+        Ok(Held { _source: source, target })
     }
 
     /// Stages one more name for a file that `earlier[index]` has staged.
