@@ -72,9 +72,12 @@ fn p3_without_a_policy_a_conflict_is_a_failure_and_the_rest_is_merged() {
     }
 }
 
+/// A policy's options, what is at the target of the one conflict then, and whether the source is gone.
+type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], bool);
+
 #[test]
 fn each_policy_decides_file_by_file() {
-    let cases: [(&[&str], &[(&str, &str)], bool); 7] = [
+    let cases: [Case<'_>; 7] = [
         (&["-f"], &[("d/sub/both", "2")], true),
         (&["--on-conflict=overwrite"], &[("d/sub/both", "2")], true),
         (&["-n"], &[("d/sub/both", "6")], false),
