@@ -10,6 +10,8 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
+use common::fs::{Scratch, other, require_root, scratch};
+use common::mount::{FsType, LoopFs, Mount};
 use common::run::Pmove;
 use common::snapshot::{Snapshot, assert_same};
 use common::trace::Strace;
@@ -537,4 +539,71 @@ fn h20_what_appears_while_merging_is_merged_or_stays() {
         }
         assert_eq!(there.keys().filter(|name| name.contains("/f")).count(), 200);
     }
+}
+
+#[test]
+#[ignore = "needs root and loop mounts"]
+fn directories_merge_and_keep_paths_between_real_file_systems() {
+    require_root();
+    let build = |from: &Path, to: &Path| {
+        let tree = Tree::new().files(90, |i| (format!("d/{}/f{i}", i % 30), format!("{i}")));
+        let tree = (0..10).fold(tree, |tree, i| tree.hard_link(format!("d/{}/l{i}", i + 7), format!("d/{i}/f{i}")));
+        tree.file("d/whole/x", "x").file("d/0/both", "new").build(from);
+        (0..30).fold(Tree::new(), |tree, i| tree.dir(format!("d/{i}"))).file("d/0/both", "old").build(to);
+    };
+    let check = |from: &Path, to: &Path| {
+        let whole = found(&from.join("d"));
+        let output = Pmove::new().cwd(from).args(["--merge", "-n", "d"]).arg(to).run();
+        output.ok().stderr_is("");
+        let expected: BTreeMap<String, String> = whole
+            .into_iter()
+            .map(|(path, what)| if path == "0/both" { (path, "old".to_owned()) } else { (path, what) })
+            .collect();
+        assert_eq!(found(&to.join("d")), expected);
+        for i in 0..10 {
+            let ids = [format!("d/{i}/f{i}"), format!("d/{}/l{i}", i + 7)]
+                .map(|path| to.join(path).metadata().unwrap().ino());
+            assert_eq!(ids[0], ids[1]);
+        }
+        expect(from, &[("d", "/"), ("d/0", "/"), ("d/0/both", "new")]);
+        // Back again, below paths that are not there.
+        let output = Pmove::new().cwd(to).args(["--parents", "-f", "d/*/*"]).arg(from.join("d")).run();
+        output.ok().stderr_is("");
+        assert_eq!(found(&from.join("d/d")).len(), expected.len());
+        assert_eq!([litter(from), litter(to)].concat(), Vec::<std::path::PathBuf>::new());
+    };
+    for kind in FsType::ALL {
+        let (image, memory) = (LoopFs::new(kind, 400 << 20), other());
+        let there = Scratch::new_in(image.path());
+        build(&memory, &there);
+        check(&memory, &there);
+    }
+    let [lower, upper, memory] = [scratch(), scratch(), other()];
+    for dir in ["upper", "work"] {
+        fs::create_dir(upper.join(dir)).unwrap();
+    }
+    let overlay = Mount::overlay(&lower, &upper.join("upper"), &upper.join("work"));
+    build(&memory, overlay.path());
+    check(&memory, overlay.path());
+}
+
+/// A directory that is mounted in itself, or into its own target, leads round in circles.
+#[test]
+#[ignore = "needs root and loop mounts"]
+fn h07_h91_what_is_mounted_in_a_merged_directory_stays() {
+    let sides = one_device();
+    Tree::new().file("d/a/f", "f").dir("d/mounted").file("other/g", "g").build(&sides.from);
+    Tree::new().dir("d/a").dir("d/mounted").dir("d/round").build(&sides.to);
+    let mounted = Mount::bind(&sides.from.join("other"), &sides.from.join("d/mounted"));
+    let output = sides.pmove().args(["--merge", "d"]).arg(&*sides.to).run();
+    output.fails_with(1).stderr_has("/d/mounted': Device or resource busy");
+    drop(mounted);
+    expect(&sides.from, &[("d", "/"), ("d/mounted", "/"), ("other", "/"), ("other/g", "g")]);
+    // The target shows the source.
+    Tree::new().file("d/round/f", "f").build(&sides.from);
+    let round = Mount::bind(&sides.from.join("d"), &sides.to.join("d/round"));
+    let output = sides.pmove().args(["--merge", "d"]).arg(&*sides.to).run();
+    output.fails_with(1).stderr_has("to a subdirectory of itself");
+    drop(round);
+    assert_eq!(found(&sides.from)["d/round/f"], "f");
 }
