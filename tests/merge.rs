@@ -74,6 +74,7 @@ fn p3_without_a_policy_a_conflict_is_a_failure_and_the_rest_is_merged() {
 
 #[test]
 fn each_policy_decides_file_by_file() {
+    #[allow(clippy::type_complexity, reason = "a table")]
     let cases: [(&[&str], &[(&str, &str)], bool); 7] = [
         (&["-f"], &[("d/sub/both", "2")], true),
         (&["--on-conflict=overwrite"], &[("d/sub/both", "2")], true),
