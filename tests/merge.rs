@@ -229,6 +229,36 @@ fn patterns_and_lists_merge_too() {
 }
 
 #[test]
+fn what_a_merge_has_left_does_not_go_elsewhere_because_a_list_names_it_too() {
+    for (policy, code) in [(&["-n"][..], 0), (&[], 1)] {
+        for sides in everywhere() {
+            build(&sides);
+            let list = "d\nd/new\nd/sub\nd/sub/both\nd/sub/deep/new\nd/missing/f\n";
+            let output = sides.pmove().arg("--merge").args(policy).arg("-").arg(&*sides.to).stdin(list).run();
+            output.fails_with(code);
+            expect(&sides.from, &[("d", "/"), ("d/sub", "/"), ("d/sub/both", "2")]);
+            expect(&sides.to, &[&ARRIVED[..], &[("d/sub/both", "6")]].concat());
+        }
+    }
+}
+
+#[test]
+fn each_conflict_is_asked_about() {
+    for sides in everywhere() {
+        build(&sides);
+        Tree::new().file("d/other", "7").build(&sides.from);
+        Tree::new().file("d/other", "8").build(&sides.to);
+        let output = sides.pmove().args(["--merge", "-i", "d"]).arg(&*sides.to).stdin("y\nn\n").run();
+        output.fails_with(1);
+        assert_eq!(output.stderr_text().matches("overwrite ").count(), 2, "{}", output.dump());
+        let (from, to) = (found(&sides.from), found(&sides.to));
+        let went = [("d/other", "7"), ("d/sub/both", "2")].map(|(path, new)| to[path] == new);
+        assert!(went[0] != went[1], "{to:?}");
+        assert_eq!([from.contains_key("d/other"), from.contains_key("d/sub/both")], went.map(|went| !went));
+    }
+}
+
+#[test]
 fn a_new_name_is_merged_into_as_well() {
     for sides in everywhere() {
         Tree::new().file("d/f", "1").build(&sides.from);

@@ -197,7 +197,7 @@ fn assert_same(expected: &Tree, found: &Tree, at: &str) {
     for name in expected.keys().chain(found.keys()) {
         match (expected.get(name), found.get(name)) {
             (Some(Node::Dir(expected)), Some(Node::Dir(found))) => {
-                assert_same(expected, found, &format!("{at}/{name}"))
+                assert_same(expected, found, &format!("{at}/{name}"));
             }
             (expected, found) => assert_eq!(expected, found, "{at}/{name}"),
         }
@@ -216,7 +216,7 @@ fn try_policies(make_sides: impl Fn() -> Sides, files: u64, seed: u64, jobs: &st
         let mut expected = target.clone();
         let (left, failed) = model(policy, source.clone(), &mut expected);
         let pmove = sides.pmove().args(["--merge", "-j", jobs]).args(args).arg("d").arg(&*sides.to);
-        let output = pmove.timeout(std::time::Duration::from_secs(120)).run();
+        let output = pmove.timeout(std::time::Duration::from_mins(2)).run();
         output.fails_with(i32::from(failed > 0));
         let said = output.stderr_text().lines().filter(|line| !line.contains(" moved, ")).count();
         assert_eq!(said as u64, failed, "{policy:?}\n{}", output.stderr_text());

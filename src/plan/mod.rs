@@ -83,6 +83,11 @@ impl Planner {
         self.keeping.is_some()
     }
 
+    /// Takes note that the entries of the directory `path` are sources themselves: a list may name them as well.
+    pub(crate) fn note_merged(&mut self, path: &[u8]) {
+        self.places.note_merged(path);
+    }
+
     /// Reserves the name of a source in a target directory that only the caller knows.
     pub(crate) fn reserve(&mut self, target: &Target, source: &Place, item: &Item) -> Standing {
         self.names.reserve(target, source, &item.name, item.target_name())
@@ -114,6 +119,10 @@ impl Planner {
         let is_operand = candidate.origin == Origin::Operand;
         if is_operand && !settled && self.places.leads_through_link(parent, self.operands == 0) {
             return Planned::Wait(candidate);
+        }
+        if !is_operand && self.places.was_merged(path) {
+            // What the merge has left where it is, is not to go elsewhere for that.
+            return Planned::MovedBefore { order: None };
         }
         let order = is_operand.then(|| {
             self.operands += 1;

@@ -38,6 +38,8 @@ pub(super) struct Places {
     sources: Bloom,
     /// Paths of directories that hold sources, and of those above them.
     parents: HashSet<u64>,
+    /// Paths of directories that were merged.
+    merged: HashSet<u64>,
     /// The last parent that was looked at: mostly the next one is the same.
     last: Option<Box<[u8]>>,
     /// The last operand's parent.
@@ -52,6 +54,7 @@ impl Places {
             state: RandomState::new(),
             sources: Bloom::default(),
             parents: HashSet::new(),
+            merged: HashSet::new(),
             last: None,
             last_operand: None,
         }
@@ -80,6 +83,17 @@ impl Places {
     pub(super) fn note_source(&mut self, path: &[u8]) {
         let fingerprint = self.fingerprint(path);
         self.sources.insert(fingerprint);
+    }
+
+    /// Takes note of a source whose entries have become sources themselves.
+    pub(super) fn note_merged(&mut self, path: &[u8]) {
+        let fingerprint = self.fingerprint(path);
+        self.merged.insert(fingerprint);
+    }
+
+    /// Whether `path` lies in a directory whose entries have become sources.
+    pub(super) fn was_merged(&self, path: &[u8]) -> bool {
+        !self.merged.is_empty() && slashes(path).any(|at| self.merged.contains(&self.fingerprint(&path[..at])))
     }
 
     /// The directories on the way of `path` that were (or seem to have been) sources of this run: where each ends.

@@ -24,6 +24,8 @@ pub(super) struct Goals {
     by_path: HashMap<Box<[u8]>, Arc<Target>>,
     made: MadeDirs,
     most: usize,
+    /// How many were left open the last time, because directories that wait for each other are in them.
+    kept: usize,
 }
 
 impl Goals {
@@ -31,12 +33,12 @@ impl Goals {
     pub(super) fn new(descriptors: usize) -> Self {
         // Each may hold its directory, the three of its stage directory, what an ended run left there, and its source.
         let most = (descriptors / 32).clamp(2, MOST);
-        Self { open: Vec::new(), by_path: HashMap::new(), made: MadeDirs::default(), most }
+        Self { open: Vec::new(), by_path: HashMap::new(), made: MadeDirs::default(), most, kept: 0 }
     }
 
     /// Whether there should not be more.
     pub(super) fn is_full(&self) -> bool {
-        self.open.len() >= self.most
+        self.open.len() >= self.most + self.kept
     }
 
     /// How many there may be.
@@ -106,6 +108,7 @@ impl Coordinator<'_> {
         let is_held = |target: &Arc<Target>| held.iter().any(|tree| Arc::ptr_eq(tree.target(), target));
         let (held, idle) = std::mem::take(&mut self.goals.open).into_iter().partition(is_held);
         self.goals.open = held;
+        self.goals.kept = self.goals.open.len();
         self.close_these(&idle);
         Ok(())
     }

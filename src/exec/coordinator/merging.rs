@@ -297,6 +297,9 @@ impl Coordinator<'_> {
                 return Ok(());
             }
         };
+        if item.within.is_none() {
+            self.planner.note_merged(&[source.prefix(), &item.name].concat());
+        }
         let id = self.merging.next;
         self.merging.next += 1;
         let top = item.within.is_none().then(|| Arc::clone(source));
