@@ -124,7 +124,9 @@ fn compare(end: &[Snapshot; 2], sides: &Sides, what: &str, wrong: &mut Vec<Strin
             wrong.push(format!("{what}: {difference}"));
         }
     }
-    wrong.extend([&sides.from, &sides.to].map(|dir| litter(dir)).concat().iter().map(|path| format!("P6: {path:?}")));
+    wrong.extend(
+        [&sides.from, &sides.to].map(|dir| litter(dir)).concat().iter().map(|path| format!("P6: {}", path.display())),
+    );
 }
 
 fn sweep(name: &str, most: usize, faults: impl Fn(&Ran) -> Vec<(String, When, Fault)>) {
