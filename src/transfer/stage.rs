@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
-use crate::item::{Batch, Gathered, How, Item, Outcome, Place, Settled, Way};
+use crate::item::{Batch, Gathered, How, Item, Outcome, Place, Settled, Verdict, Way};
 use crate::sys::{Durability, FileId, FileKind, Stat, close, create_named, create_unnamed, open_regular};
 
 use super::content::{ContentError, Copied, copy_content};
@@ -163,11 +163,29 @@ fn nothing_is_there(context: &Context, batch: Batch<Target>) -> Part {
 fn nothing_can_be_staged(context: &Context, batch: Batch<Target>, error: Errno) -> Part {
     let Batch { source, target, items } = batch;
     let fail = |item: Item| {
-        let what = item.hint.map_or("regular file", FileKind::word);
-        let failure = Box::new(MoveError::Create { what, path: target.path(&item), source: error });
-        context.settle(&source, &target.place, item, Outcome::Failed(failure))
+        let place = item.place.clone().unwrap_or_else(|| Arc::clone(&source));
+        let outcome = why_not_staged(context, &place, &target, &item, error);
+        context.settle(&source, &target.place, item, outcome)
     };
     Part { staged: None, settled: items.into_iter().map(fail).collect(), deferred: Vec::new(), rest: None }
+}
+
+/// As mv, which looks at source and target before it creates anything.
+fn why_not_staged(context: &Context, from: &Place, target: &Target, item: &Item, error: Errno) -> Outcome {
+    let stat = match Stat::at(&from.dir, &item.name) {
+        Ok(stat) => stat,
+        Err(source) => return Outcome::Failed(target.missing(context, from, item, source)),
+    };
+    let is_in_the_way = Stat::at(&target.place.dir, item.target_name()).is_ok();
+    if is_in_the_way || item.only_directory {
+        match target.judge(context, from, item, &stat) {
+            Ok(judged) if judged.verdict == Verdict::Skip && is_in_the_way => return Outcome::Skipped,
+            Ok(_) => {}
+            Err(error) => return Outcome::Failed(error),
+        }
+    }
+    let (what, path) = (stat.kind.word(), target.path(item));
+    Outcome::Failed(Box::new(MoveError::Create { what, path, source: error }))
 }
 
 /// What staging one item needs.
