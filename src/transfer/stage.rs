@@ -21,6 +21,7 @@ use super::stage_dir::shows_through;
 use super::staged::{Stage, Staged, StagedItem, withdraw};
 use super::target::{Copying, Route};
 use super::{Context, SyncMode, Target};
+use ahead::settle_ahead;
 
 /// So many bytes are staged before a batch goes to its barrier, whatever is left of it.
 const PART_BYTES: u64 = 256 << 20;
@@ -45,6 +46,15 @@ pub(crate) struct Part {
     pub(crate) deferred: Vec<Deferred>,
     /// What is still to be staged, after the barrier has begun with this part.
     pub(crate) rest: Option<Batch<Target>>,
+}
+
+impl Part {
+    /// Together with what has come of the others.
+    fn and(mut self, other: Self) -> Self {
+        self.settled.extend(other.settled);
+        self.deferred.extend(other.deferred);
+        Self { staged: other.staged, rest: other.rest, ..self }
+    }
 }
 
 enum Done {
@@ -79,15 +89,19 @@ pub(crate) fn stage_batch(context: &Context, batch: Batch<Target>) -> Part {
     if !target.is_prepared() && items.iter().all(|item| is_missing(&source, item)) {
         return nothing_is_there(context, Batch { source, target, items });
     }
+    let mut part = Part { staged: None, settled: Vec::new(), deferred: Vec::new(), rest: None };
+    let items = settle_ahead(context, &source, &target, items, &mut part);
+    if items.is_empty() {
+        return part;
+    }
     let copying = match target.copying(context) {
         Ok(copying) => copying,
-        Err(error) => return nothing_can_be_staged(context, Batch { source, target, items }, error),
+        Err(error) => return part.and(nothing_can_be_staged(context, Batch { source, target, items }, error)),
     };
     if shows_through(&copying.stage_dir, &source.dir) {
-        return refuse_same(context, Batch { source, target, items });
+        return part.and(refuse_same(context, Batch { source, target, items }));
     }
     let route = copying.route(source.dir.stat().mount);
-    let mut part = Part { staged: None, settled: Vec::new(), deferred: Vec::new(), rest: None };
     let mut staged: Vec<StagedItem> = Vec::with_capacity(items.len());
     let mut bytes = 0;
     // Links to one file must be staged together, however large it is.
