@@ -173,10 +173,11 @@ fn resolve_existing(path: &[u8], kind: DestinationKind, only: Option<&[u8]>, way
     if only_directory {
         check_slash(path, source)?;
     }
-    rename_to(name).map_err(|error| match (error, look(source)) {
-        (Errno::NOTDIR, _) => Box::new(MoveError::Stat { path: shown(), source: error }),
-        (_, Ok(_)) => Box::new(refuse(error)),
-        (_, Err(error)) => Box::new(MoveError::Stat { path: path_from(source.to_vec()), source: error }),
+    rename_to(name).map_err(|error| match (look_as_written(source), error) {
+        (Err(error), _) => Box::new(MoveError::Stat { path: path_from(source.to_vec()), source: error }),
+        (Ok(_), Errno::NOENT | Errno::BUSY) => Box::new(refuse(error)),
+        // What the name would be in cannot be searched, or is no directory.
+        (Ok(_), _) => Box::new(MoveError::Stat { path: shown(), source: error }),
     })?
 }
 
@@ -184,7 +185,7 @@ fn resolve_existing(path: &[u8], kind: DestinationKind, only: Option<&[u8]>, way
 /// must be one.
 fn check_slash(path: &[u8], source: &[u8]) -> Result<()> {
     let (from, to) = (path_from(source.to_vec()), path_from(path.to_vec()));
-    let is_dir = match look(source) {
+    let is_dir = match look_as_written(source) {
         Ok(stat) => stat.is_dir(),
         Err(source) => return Err(Box::new(MoveError::Stat { path: from, source })),
     };
@@ -198,8 +199,9 @@ fn check_slash(path: &[u8], source: &[u8]) -> Result<()> {
         // A symlink that leads nowhere.
         (Ok(_), Err(Errno::NOENT)) if is_dir => MoveError::DirectoryOverFile { from, to },
         (Err(_) | Ok(_), Err(Errno::NOENT)) => refuse(Errno::NOTDIR),
-        // A file, or a symlink, which is not a directory even if it leads to one.
-        _ => MoveError::Stat { path: to, source: Errno::NOTDIR },
+        (_, Err(source)) => MoveError::Stat { path: to, source },
+        // A symlink is not a directory even if it leads to one.
+        (Ok(_), Ok(_)) => MoveError::Stat { path: to, source: Errno::NOTDIR },
     }))
 }
 
@@ -266,4 +268,12 @@ fn look(path: &[u8]) -> std::result::Result<Stat, Errno> {
     let (path, _) = strip_slashes(path);
     let (parent, name) = split(path);
     Stat::at(&Dir::open_named(parent)?, name)
+}
+
+/// The same for a source, which has to be a directory if it is written with a slash, or lead to one.
+fn look_as_written(path: &[u8]) -> std::result::Result<Stat, Errno> {
+    let (stripped, has_slash) = strip_slashes(path);
+    let (parent, name) = split(stripped);
+    let slash: &[u8] = if has_slash && !name.is_empty() { b"/" } else { b"" };
+    Stat::at(&Dir::open_named(parent)?, &[name, slash].concat())
 }

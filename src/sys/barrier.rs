@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use super::fault::{Op, call};
 use super::mount::durability;
-use super::{Dir, Durability};
+use super::{Dir, Durability, Stat};
 
 /// Proof that what it was made for has reached the device (or that the user, or the kind of file system,
 /// made asking pointless). It can only come from a [`Barrier`].
@@ -84,7 +84,7 @@ impl Barrier {
 
     fn sync_dir(&self, dir: &Dir) -> Result<(), Errno> {
         match (dir.readable(), &self.fd) {
-            (Ok(fd), _) => match sync_one(&fd) {
+            (Ok(fd), _) => match sync_names(&fd) {
                 // Some file systems (CIFS, FUSE servers) have no fsync for directories; there is no other way.
                 Err(Errno::INVAL) => Ok(()),
                 result => result,
@@ -134,7 +134,7 @@ pub(crate) fn sync_removals<'a>(dirs: impl IntoIterator<Item = &'a Dir>) -> Resu
             // Many of them: at once.
             Durability::Whole if dirs.len() > SINGLY => sync_removals_in(dirs[0], sync_whole),
             Durability::Whole | Durability::Each => {
-                dirs.iter().map(|dir| sync_removals_in(dir, sync_one)).fold(Ok(()), Result::and)
+                dirs.iter().map(|dir| sync_removals_in(dir, sync_names)).fold(Ok(()), Result::and)
             }
         });
     }
@@ -154,6 +154,15 @@ fn sync_removals_in(dir: &Dir, sync: impl Fn(&OwnedFd) -> Result<(), Errno>) -> 
 
 fn sync_one(fd: &OwnedFd) -> Result<(), Errno> {
     rustix::io::retry_on_intr(|| call(Op::Sync, b"", || rustix::fs::fsync(fd)))
+}
+
+/// Makes the names in a directory durable.
+///
+/// An xfs that has shut down, because its disk failed, throws away what was not in its log, and then says of a directory
+/// that there is nothing to be written (Linux 6.18). But it answers no question about any file any more.
+fn sync_names(dir: &OwnedFd) -> Result<(), Errno> {
+    sync_one(dir)?;
+    Stat::of(dir).map(drop)
 }
 
 fn sync_whole(fd: &OwnedFd) -> Result<(), Errno> {

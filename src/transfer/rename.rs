@@ -188,10 +188,6 @@ fn rename_over(context: &Context, from: &Arc<Place>, target: &Target, item: &mut
         Err(Errno::NOENT) => return Err(Box::new(MoveError::Vanished { path: from.path_of(item) })),
         Err(source) => return Err(Box::new(MoveError::Stat { path: from.path_of(item), source })),
     };
-    // The kernel looks at the target first: that there is one says nothing of the source.
-    if item.only_directory && !stat.is_dir() {
-        return Err(Box::new(not_a_directory(from, target.path(item), item, &stat)));
-    }
     for _ in 0..PATIENCE {
         let judged = target.judge(context, from, item, &stat)?;
         match (judged.verdict, judged.existing) {

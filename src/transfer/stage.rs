@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
-use crate::item::{Batch, Gathered, How, Item, Outcome, Place, Settled, Way};
+use crate::item::{Batch, Gathered, How, Item, Outcome, Place, Settled, Verdict, Way};
 use crate::sys::{Durability, FileId, FileKind, Stat, close, create_named, create_unnamed, open_regular};
 
 use super::content::{ContentError, Copied, copy_content};
@@ -21,6 +21,7 @@ use super::stage_dir::shows_through;
 use super::staged::{Stage, Staged, StagedItem, withdraw};
 use super::target::{Copying, Route};
 use super::{Context, SyncMode, Target};
+use ahead::settle_ahead;
 
 /// So many bytes are staged before a batch goes to its barrier, whatever is left of it.
 const PART_BYTES: u64 = 256 << 20;
@@ -45,6 +46,15 @@ pub(crate) struct Part {
     pub(crate) deferred: Vec<Deferred>,
     /// What is still to be staged, after the barrier has begun with this part.
     pub(crate) rest: Option<Batch<Target>>,
+}
+
+impl Part {
+    /// Together with what has come of the others.
+    fn and(mut self, other: Self) -> Self {
+        self.settled.extend(other.settled);
+        self.deferred.extend(other.deferred);
+        Self { staged: other.staged, rest: other.rest, ..self }
+    }
 }
 
 enum Done {
@@ -79,15 +89,19 @@ pub(crate) fn stage_batch(context: &Context, batch: Batch<Target>) -> Part {
     if !target.is_prepared() && items.iter().all(|item| is_missing(&source, item)) {
         return nothing_is_there(context, Batch { source, target, items });
     }
+    let mut part = Part { staged: None, settled: Vec::new(), deferred: Vec::new(), rest: None };
+    let items = settle_ahead(context, &source, &target, items, &mut part);
+    if items.is_empty() {
+        return part;
+    }
     let copying = match target.copying(context) {
         Ok(copying) => copying,
-        Err(error) => return nothing_can_be_staged(context, Batch { source, target, items }, error),
+        Err(error) => return part.and(nothing_can_be_staged(context, Batch { source, target, items }, error)),
     };
     if shows_through(&copying.stage_dir, &source.dir) {
-        return refuse_same(context, Batch { source, target, items });
+        return part.and(refuse_same(context, Batch { source, target, items }));
     }
     let route = copying.route(source.dir.stat().mount);
-    let mut part = Part { staged: None, settled: Vec::new(), deferred: Vec::new(), rest: None };
     let mut staged: Vec<StagedItem> = Vec::with_capacity(items.len());
     let mut bytes = 0;
     // Links to one file must be staged together, however large it is.
@@ -163,11 +177,29 @@ fn nothing_is_there(context: &Context, batch: Batch<Target>) -> Part {
 fn nothing_can_be_staged(context: &Context, batch: Batch<Target>, error: Errno) -> Part {
     let Batch { source, target, items } = batch;
     let fail = |item: Item| {
-        let what = item.hint.map_or("regular file", FileKind::word);
-        let failure = Box::new(MoveError::Create { what, path: target.path(&item), source: error });
-        context.settle(&source, &target.place, item, Outcome::Failed(failure))
+        let place = item.place.clone().unwrap_or_else(|| Arc::clone(&source));
+        let outcome = why_not_staged(context, &place, &target, &item, error);
+        context.settle(&source, &target.place, item, outcome)
     };
     Part { staged: None, settled: items.into_iter().map(fail).collect(), deferred: Vec::new(), rest: None }
+}
+
+/// As mv, which looks at source and target before it creates anything.
+fn why_not_staged(context: &Context, from: &Place, target: &Target, item: &Item, error: Errno) -> Outcome {
+    let stat = match Stat::at(&from.dir, &item.name) {
+        Ok(stat) => stat,
+        Err(source) => return Outcome::Failed(target.missing(context, from, item, source)),
+    };
+    let is_in_the_way = Stat::at(&target.place.dir, item.target_name()).is_ok();
+    if is_in_the_way || item.only_directory {
+        match target.judge(context, from, item, &stat) {
+            Ok(judged) if judged.verdict == Verdict::Skip && is_in_the_way => return Outcome::Skipped,
+            Ok(_) => {}
+            Err(error) => return Outcome::Failed(error),
+        }
+    }
+    let (what, path) = (stat.kind.word(), target.path(item));
+    Outcome::Failed(Box::new(MoveError::Create { what, path, source: error }))
 }
 
 /// What staging one item needs.

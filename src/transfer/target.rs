@@ -15,6 +15,7 @@ use crate::sys::{
 
 use super::Context;
 use super::other_name::BackupNames;
+use super::rename::not_a_directory;
 use super::resume::{Leftovers, Resumed};
 use super::spent::Spent;
 use super::stage_dir::StageDir;
@@ -321,6 +322,10 @@ impl Target {
     /// # Errors
     /// The refusal, as the message for the user.
     pub(crate) fn judge(&self, context: &Context, from: &Place, item: &Item, source: &Stat) -> Result<Judgement> {
+        // The kernel looks at the target first: that there is one says nothing of the source.
+        if item.only_directory && !source.is_dir() {
+            return Err(Box::new(not_a_directory(from, self.path(item), item, source)));
+        }
         if context.policy.skips_all() {
             // The kernel said that it is there. Whoever looked again might find it gone, and then replace the next one.
             return Ok(Judgement { verdict: Verdict::Skip, existing: None });

@@ -23,5 +23,6 @@ mod policies;
 mod races;
 mod seam;
 mod shorts;
+mod shutdown;
 mod sweep;
 mod world;

@@ -29,10 +29,12 @@ const ALL: &[&str] = &["new b", "old b", "c", "same", "new t", "old t", "loose"]
 /// What is replaced may go.
 const NEW: &[&str] = &["new b", "c", "same", "new t", "old t", "loose"];
 
+type Sorts = [(&'static [&'static str], &'static [&'static str]); 7];
+
 fn scenes() -> Vec<Scene> {
-    let sides: [(&'static str, fn() -> Sides); 3] =
-        [("one device", in_memory), ("to memory", across), ("to disk", back)];
-    let policies: [(&'static [&'static str], &'static [&'static str]); 7] = [
+    type Make = fn() -> Sides;
+    let sides: [(&'static str, Make); 3] = [("one device", in_memory), ("to memory", across), ("to disk", back)];
+    let policies: Sorts = [
         (&["-b"], ALL),
         (&["--backup=numbered"], ALL),
         (&["-u"], NEW),
@@ -122,7 +124,9 @@ fn compare(end: &[Snapshot; 2], sides: &Sides, what: &str, wrong: &mut Vec<Strin
             wrong.push(format!("{what}: {difference}"));
         }
     }
-    wrong.extend([&sides.from, &sides.to].map(|dir| litter(dir)).concat().iter().map(|path| format!("P6: {path:?}")));
+    wrong.extend(
+        [&sides.from, &sides.to].map(|dir| litter(dir)).concat().iter().map(|path| format!("P6: {}", path.display())),
+    );
 }
 
 fn sweep(name: &str, most: usize, faults: impl Fn(&Ran) -> Vec<(String, When, Fault)>) {

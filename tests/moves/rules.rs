@@ -328,14 +328,14 @@ impl Run {
             Policy::KeepBoth => {
                 let stem = target_name.rfind('.').filter(|&at| at > 0).unwrap_or(target_name.len());
                 let (stem, extension) = target_name.split_at(stem);
-                let mut names = (1..).map(|n| format!("{stem} ({n}){extension}"));
+                let mut names = (1..100).map(|n| format!("{stem} ({n}){extension}"));
                 names.find(|new| free(self.world(), new)).unwrap()
             }
             policy => {
                 let backup = if policy == Policy::SimpleBackup {
                     format!("{target_name}~")
                 } else {
-                    (1..).map(numbered).find(|new| free(self.world(), new)).unwrap()
+                    (1..100).map(numbered).find(|new| free(self.world(), new)).unwrap()
                 };
                 self.outcome.world.rename(dest.dir, target_name, dest.dir, &backup);
                 target_name.to_owned()

@@ -70,6 +70,10 @@ const REASONS: &[Reason] = &[
         ],
     },
     Reason {
+        why: "A slash behind what is no directory is an error, with -n too (README: Differences, Safer)",
+        rows: &["same * | mv -n a/ b TO"],
+    },
+    Reason {
         why: "Of two sources with one name the second is refused (README: Differences, Safer)",
         rows: &["* | mv a/d b/d TO", "* | mv b/d a/d TO", "* | mv -b a/d b/d TO", "* | mv -i a/f b/f TO <y,y"],
     },

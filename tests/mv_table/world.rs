@@ -46,7 +46,7 @@ impl World {
         let from = base.join("from");
         let to = elsewhere.as_deref().unwrap_or(&base).join("to");
         for dir in [&*base, elsewhere.as_deref().unwrap_or(&base)] {
-            fs::set_permissions(dir, Permissions::from_mode(0o755)).unwrap();
+            fs::set_permissions(dir, Permissions::from_mode(0o777)).unwrap();
         }
         Self { base, elsewhere, from, to, staged_in: Vec::new() }
     }

@@ -1,21 +1,67 @@
 //! What can be known of an item before anything is copied: that it is one more name of what is staged already, that it
 //! cannot be moved at all, or that its target makes copying unnecessary.
 
+use std::sync::Arc;
+
 use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
-use crate::item::{Conflict, Gathered, How, Item, Outcome, Verdict, Way};
+use crate::item::{Conflict, Gathered, How, Item, Outcome, Place, Verdict, Way};
 use crate::sys::{FileKind, Stat, lock, lock_shared, may_be_one_file, open_regular};
 use crate::transfer::compare::is_identical;
 use crate::transfer::dress::Warnings;
 use crate::transfer::stage_dir::supported;
 use crate::transfer::staged::{Held, Stage, StagedItem};
 use crate::transfer::stamp::Stamp;
+use crate::transfer::target::Judgement;
+use crate::transfer::{Context, Target};
 
-use super::{Done, Stager};
+use super::{Deferred, Done, Part, Stager};
 
 /// A file of this size or more is worth a look at its target before it is copied for nothing. Bytes.
 const WORTH_A_LOOK: u64 = 128 << 10;
+
+/// Settles what can be settled without a stage directory, which would change the target directory's times: items that come
+/// before the first that is copied.
+pub(super) fn settle_ahead(
+    context: &Context,
+    source: &Arc<Place>,
+    target: &Arc<Target>,
+    items: Vec<Item>,
+    part: &mut Part,
+) -> Vec<Item> {
+    let mut items = items.into_iter();
+    let mut rest = Vec::with_capacity(items.len());
+    while !target.is_prepared()
+        && rest.is_empty()
+        && !context.stop.is_set()
+        && let Some(item) = items.next()
+    {
+        let from = item.place.as_ref().unwrap_or(source);
+        let stat = Stat::at(&from.dir, &item.name).ok().filter(|stat| stat.is_dir() || !item.only_directory);
+        let judge = |stat: &Stat| {
+            Stat::at(&target.place.dir, item.target_name()).ok()?;
+            match target.judge(context, from, &item, stat) {
+                Ok(Judgement { verdict: Verdict::Skip, .. }) => Some(Outcome::Skipped),
+                Ok(_) => None,
+                Err(error) => Some(Outcome::Failed(error)),
+            }
+        };
+        match stat {
+            Some(stat) if stat.is_dir() && context.way == Way::Any => {
+                let (source, target) = (Arc::clone(from), Arc::clone(target));
+                part.deferred.push(Deferred::Tree { source, target, item });
+            }
+            Some(stat) => match judge(&stat) {
+                Some(outcome) => part.settled.push(context.settle(source, &target.place, item, outcome)),
+                None => rest.push(item),
+            },
+            None => rest.push(item),
+        }
+    }
+    rest.extend(items);
+    rest
+}
 
 impl Stager<'_> {
     /// What can be known to fail, or to be unnecessary, before anything is copied.
