@@ -218,3 +218,28 @@ pub fn empty(dir: &Path) {
         removed.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     }
 }
+
+/// What is below a directory: a file's content, `/` for a directory, `-> …` for a symlink.
+#[must_use]
+pub fn found(dir: &Path) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    for path in entries(dir) {
+        let name = path.file_name().expect("an entry has a name").to_string_lossy().into_owned();
+        let metadata = path.symlink_metadata().expect("an entry is there");
+        if metadata.is_dir() {
+            all.insert(name.clone(), "/".to_owned());
+            all.extend(found(&path).into_iter().map(|(below, what)| (format!("{name}/{below}"), what)));
+        } else if metadata.is_symlink() {
+            all.insert(name, format!("-> {}", fs::read_link(&path).expect("a link").display()));
+        } else {
+            all.insert(name, fs::read_to_string(&path).expect("a file of text"));
+        }
+    }
+    all
+}
+
+#[track_caller]
+pub fn expect(dir: &Path, what: &[(&str, &str)]) {
+    let what: BTreeMap<String, String> = what.iter().map(|(path, what)| ((*path).into(), (*what).into())).collect();
+    assert_eq!(found(dir), what);
+}
