@@ -110,15 +110,15 @@ fn p1_a_symlink_does_not_replace_the_file_that_it_leads_to() {
 #[test]
 fn p5_a_slash_behind_a_file_is_an_error_whatever_the_target() {
     for sides in everywhere() {
-        Tree::new().file("f", "new").symlink("l", "nowhere").build(&sides.from);
-        Tree::new().file("f", "old").file("l", "old").build(&sides.to);
+        Tree::new().file("f", "new").symlink("l", "nowhere").symlink("d", ".").build(&sides.from);
+        Tree::new().file("f", "old").file("l", "old").file("d", "old").build(&sides.to);
         let told = format!(
-            "pmove: cannot stat 'f/': Not a directory\npmove: cannot move 'l/' to '{}/l': Not a directory\n\
-             pmove: 0 moved, 2 failed\n",
+            "pmove: cannot stat 'f/': Not a directory\npmove: cannot stat 'l/': No such file or directory\n\
+             pmove: cannot move 'd/' to '{}/d': Not a directory\npmove: 0 moved, 3 failed\n",
             sides.to.display()
         );
         for policy in ["-n", "-f"] {
-            sides.pmove().args([policy, "f/", "l/"]).arg(&*sides.to).run().fails_with(1).stderr_is(&told);
+            sides.pmove().args([policy, "f/", "l/", "d/"]).arg(&*sides.to).run().fails_with(1).stderr_is(&told);
         }
     }
 }

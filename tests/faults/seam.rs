@@ -92,6 +92,12 @@ fn every_kind_of_call_is_met_somewhere() {
         let world = World::new(case);
         met.extend(world.run(world.plan()).calls.into_iter().map(|call| call.op));
     }
+    // What is judged changes places with what replaces it.
+    let sides = across();
+    Tree::new().file("f", "new").mtime(20, 0).build(&sides.from);
+    Tree::new().file("f", "old").mtime(10, 0).build(&sides.to);
+    let update = ["pmove".into(), "-u".into(), sides.from.join("f").into_os_string(), sides.to.as_os_str().to_owned()];
+    met.extend(run(update.into(), Plan::new()).calls.into_iter().map(|call| call.op));
     // All but the flags of a file, which are asked for where several source directories meet in one target.
     let all = [
         Op::Stat,

@@ -273,7 +273,11 @@ impl Run {
         let ino = self.world().child(parent, name).ok_or_else(|| cannot_stat(Cause::Missing))?;
         if has_slash && !self.world().is_dir(ino) {
             let as_link = format!("cannot move '{path}' to '{to}': Not a directory");
-            return Err(if self.world().is_symlink(ino) { vec![as_link] } else { cannot_stat(Cause::NotADirectory) });
+            return Err(match self.world().resolve(stripped, &mut Vec::new()) {
+                Ok(end) if self.world().is_dir(end) => vec![as_link],
+                Ok(_) => cannot_stat(Cause::NotADirectory),
+                Err(cause) => cannot_stat(cause),
+            });
         }
         if let Some(existing) = self.world().child(dest.dir, &target_name) {
             if self.policy.skips() {
