@@ -25,11 +25,11 @@ struct Scene {
     kept: &'static [&'static str],
 }
 
-const ALL: &[&str] = &["new b", "old b", "c", "same", "new t", "old t", "loose"];
+const ALL: &[&str] = &["new b", "old b", "c", "same", "new t", "old t", "new h", "old h", "loose"];
 /// What is replaced may go.
-const NEW: &[&str] = &["new b", "c", "same", "new t", "old t", "loose"];
+const NEW: &[&str] = &["new b", "c", "same", "new t", "old t", "new h", "loose"];
 
-type Sorts = [(&'static [&'static str], &'static [&'static str]); 7];
+type Sorts = [(&'static [&'static str], &'static [&'static str]); 11];
 
 fn scenes() -> Vec<Scene> {
     type Make = fn() -> Sides;
@@ -42,6 +42,10 @@ fn scenes() -> Vec<Scene> {
         (&["--on-conflict=drop-identical"], ALL),
         (&["--on-conflict=fail"], ALL),
         (&["-b", "-u"], ALL),
+        (&["--merge"], ALL),
+        (&["--merge", "-u"], NEW),
+        (&["--merge", "--on-conflict=keep-both"], ALL),
+        (&["--merge", "--backup=numbered"], ALL),
     ];
     let with = |(name, make)| policies.map(|(policy, kept)| Scene { name, make, policy, kept });
     sides.into_iter().flat_map(with).collect()
@@ -64,6 +68,10 @@ fn build(sides: &Sides) {
         .mtime(5, 0)
         .file("t/f", "new t")
         .mtime(22, 1)
+        .file("t/h", "new h")
+        .mtime(23, 1)
+        .file("t/d/i", "")
+        .mtime(24, 1)
         .dir("t")
         .mtime(30, 3)
         .build(&sides.from);
@@ -74,6 +82,8 @@ fn build(sides: &Sides) {
         .mtime(9, 0)
         .file("t/g", "old t")
         .mtime(11, 1)
+        .file("t/h", "old h")
+        .mtime(13, 1)
         .file("loose", "loose")
         .mtime(12, 1)
         .dir("t")
@@ -90,7 +100,15 @@ fn command(scene: &Scene, sides: &Sides, plan: Plan) -> Ran {
 
 /// Where everything is: names and contents on both sides.
 fn ends(sides: &Sides) -> [Snapshot; 2] {
-    [Snapshot::of(&*sides.from).without_root(), Snapshot::of(&*sides.to).without_root()]
+    let end = |dir: &Path| {
+        // Into which something goes, or out of which, has the time of that.
+        Snapshot::of(dir).without_root().edit(|path, entry| {
+            if path == Path::new("t") {
+                entry.mtime = (0, 0);
+            }
+        })
+    };
+    [end(&sides.from), end(&sides.to)]
 }
 
 /// The contents that can be found under names that are nobody's secret.
