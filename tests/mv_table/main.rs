@@ -33,7 +33,7 @@ use world::{Device, World};
 const UNLIKE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/mv_table/unlike.txt");
 
 /// So many rows there are: none gets lost unnoticed.
-const ROWS: usize = 2454;
+const ROWS: usize = 2436;
 
 fn require_mv_9_1() {
     let version = Command::new("mv").arg("--version").output().unwrap();
@@ -42,7 +42,7 @@ fn require_mv_9_1() {
 }
 
 /// What differs, in words; empty if nothing does.
-fn difference(row: &Row, world: &mut World) -> String {
+fn difference(row: &Row, world: &World) -> String {
     let theirs = unlike::as_of_today(row, row.run(Pmove::other("mv"), world));
     let ours = unlike::unordered(row, row.run(Pmove::new().called("mv"), world));
     let mut text = String::new();
@@ -74,10 +74,10 @@ fn told(text: &str) -> String {
 fn differences(rows: &[Row]) -> BTreeMap<String, String> {
     let next = AtomicUsize::new(0);
     let work = || {
-        let mut worlds = [World::new(Device::Same), World::new(Device::Other)];
+        let worlds = [World::new(Device::Same), World::new(Device::Other)];
         let mut found = Vec::new();
         while let Some(row) = rows.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let text = difference(row, &mut worlds[usize::from(row.is_across)]);
+            let text = difference(row, &worlds[usize::from(row.is_across)]);
             if !text.is_empty() {
                 found.push((row.name(), text));
             }

@@ -108,9 +108,9 @@ const NO_BACKUP: &str = "mv: cannot combine --backup with --exchange, -n, or --u
 
 #[test]
 fn cli_what_newer_releases_of_mv_know_is_known() {
-    let mut worlds = [World::new(Same), World::new(Other)];
+    let worlds = [World::new(Same), World::new(Other)];
     for (device, setup, line, code, stdout, stderr, there) in ROWS {
-        let (row, world) = (Row::new(*device, setup, line), &mut worlds[usize::from(*device == Other)]);
+        let (row, world) = (Row::new(*device, setup, line), &worlds[usize::from(*device == Other)]);
         let outcome = row.run(Pmove::new().called("mv"), world);
         let stderr = stderr.replace("BACKUP", NO_BACKUP).replace("HINT", HINT);
         let name = row.name();

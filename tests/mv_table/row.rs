@@ -61,7 +61,7 @@ impl Row {
     }
 
     /// Runs `program` in a fresh copy of the set-up.
-    pub(crate) fn run(&self, program: Pmove, world: &mut World) -> Outcome {
+    pub(crate) fn run(&self, program: Pmove, world: &World) -> Outcome {
         let before_mv: Vec<&str> = self.words().take_while(|word| *word != "mv").collect();
         let is_root = before_mv.contains(&"root");
         world.make(&self.setup, is_root);

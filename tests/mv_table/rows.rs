@@ -34,6 +34,10 @@ fn states() -> Vec<Row> {
     for source in SOURCES {
         for target in TARGETS {
             for line in ["mv s TO/t", "mv -T s TO/t", "mv s/ TO/t", "mv -v s TO/t/"] {
+                // Here mv 9.1 judges a target that it could not look at, and says now this, now that.
+                if line.ends_with('/') && *target == "TO/t=l:nowhere" {
+                    continue;
+                }
                 let setup = format!("{source} {target}");
                 rows.push(Row::new(Device::Same, setup.trim_end(), line));
                 rows.push(Row::new(Device::Other, setup.trim_end(), line));

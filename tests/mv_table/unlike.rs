@@ -74,6 +74,10 @@ const REASONS: &[Reason] = &[
         rows: &["same * | mv -n a/ b TO"],
     },
     Reason {
+        why: "A backup that cannot be made is found out once the copy is staged, which changes DEST's time",
+        rows: &["other | a=f TO/a=f TO/a~=d | mv -b* a TO", "other | d=D TO/d=D TO/d~=D | mv -b*"],
+    },
+    Reason {
         why: "Of two sources with one name the second is refused (README: Differences, Safer)",
         rows: &["* | mv a/d b/d TO", "* | mv b/d a/d TO", "* | mv -b a/d b/d TO", "* | mv -i a/f b/f TO <y,y"],
     },

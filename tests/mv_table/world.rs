@@ -6,7 +6,7 @@
 //! `h:x` one more name of `x`, which comes before it; `p` a FIFO.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown, symlink};
+use std::os::unix::fs::{PermissionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps};
@@ -32,8 +32,6 @@ pub(crate) struct World {
     elsewhere: Option<Scratch>,
     pub(crate) from: PathBuf,
     pub(crate) to: PathBuf,
-    /// Directories on another device than the sources, with their inodes: pmove stages there, which changes their times.
-    staged_in: Vec<(PathBuf, u64)>,
 }
 
 /// What has been made: when it is to have been changed, and its mode, if it has one.
@@ -48,11 +46,11 @@ impl World {
         for dir in [&*base, elsewhere.as_deref().unwrap_or(&base)] {
             fs::set_permissions(dir, Permissions::from_mode(0o777)).unwrap();
         }
-        Self { base, elsewhere, from, to, staged_in: Vec::new() }
+        Self { base, elsewhere, from, to }
     }
 
     /// Makes what the set-up says, and nothing else. It belongs to an ordinary user, unless `root` is to act.
-    pub(crate) fn make(&mut self, setup: &str, root: bool) {
+    pub(crate) fn make(&self, setup: &str, root: bool) {
         promises::empty(&self.base);
         self.elsewhere.as_deref().into_iter().for_each(promises::empty);
         let mut made = Made::new();
@@ -62,9 +60,6 @@ impl World {
             let (name, kind) = word.split_once('=').expect("NAME=KIND");
             self.make_one(&self.locate(&decode(name)), kind, &mut made);
         }
-        let is_staged_in = |path: &PathBuf| self.elsewhere.is_some() && path.starts_with(&self.to) && is_dir(path);
-        let dirs = made.iter().map(|(path, ..)| path).filter(|path| is_staged_in(path));
-        self.staged_in = dirs.map(|path| (path.clone(), inode(path))).collect();
         // Directories after what is in them, which changes their times.
         for (path, seconds, mode) in made.iter().rev() {
             if is_root() && !root {
@@ -134,24 +129,14 @@ impl World {
     pub(crate) fn look(&self) -> Vec<Snapshot> {
         let bases = [Some(&*self.base), self.elsewhere.as_deref()];
         let look = |base: &Path| {
-            Snapshot::of(base).without_root().without_holes().edit(|path, entry| {
-                let path = base.join(path);
-                let is_staged_in = self.staged_in.iter().any(|(dir, ino)| *dir == path && *ino == inode(&path));
-                if is_staged_in || entry.kind == FileType::Directory && (entry.mtime.0 - WHEN).abs() > 1 {
+            Snapshot::of(base).without_root().without_holes().edit(|_, entry| {
+                if entry.kind == FileType::Directory && (entry.mtime.0 - WHEN).abs() > 1 {
                     entry.mtime = (0, 0);
                 }
             })
         };
         bases.into_iter().flatten().map(look).collect()
     }
-}
-
-fn is_dir(path: &Path) -> bool {
-    path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir())
-}
-
-fn inode(path: &Path) -> u64 {
-    path.symlink_metadata().unwrap().ino()
 }
 
 /// `\x20` and the like, for what has no place in a word.

@@ -10,6 +10,7 @@ use crate::item::{Conflict, Gathered, How, Item, Outcome, Place, Verdict, Way};
 use crate::sys::{FileKind, Stat, lock, lock_shared, may_be_one_file, open_regular};
 use crate::transfer::compare::is_identical;
 use crate::transfer::dress::Warnings;
+use crate::transfer::rename::not_a_directory;
 use crate::transfer::stage_dir::supported;
 use crate::transfer::staged::{Held, Stage, StagedItem};
 use crate::transfer::stamp::Stamp;
@@ -38,7 +39,7 @@ pub(super) fn settle_ahead(
         && let Some(item) = items.next()
     {
         let from = item.place.as_ref().unwrap_or(source);
-        let stat = Stat::at(&from.dir, &item.name).ok().filter(|stat| stat.is_dir() || !item.only_directory);
+        let stat = Stat::at(&from.dir, &item.name).ok();
         let judge = |stat: &Stat| {
             Stat::at(&target.place.dir, item.target_name()).ok()?;
             match target.judge(context, from, &item, stat) {
@@ -48,6 +49,10 @@ pub(super) fn settle_ahead(
             }
         };
         match stat {
+            Some(stat) if item.only_directory && !stat.is_dir() => {
+                let refused = not_a_directory(from, target.path(&item), &item, &stat);
+                part.settled.push(context.settle(source, &target.place, item, Outcome::Failed(Box::new(refused))));
+            }
             Some(stat) if stat.is_dir() && context.way == Way::Any => {
                 let (source, target) = (Arc::clone(from), Arc::clone(target));
                 part.deferred.push(Deferred::Tree { source, target, item });
