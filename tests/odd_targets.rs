@@ -168,7 +168,9 @@ fn h88_the_only_copy_is_not_taken_for_a_duplicate_of_itself() {
             }
             // What is made in the one shows in the other: then they are one directory.
             if let ("merged", "upper" | "lower") | ("upper", "merged") = (from_view, to_view) {
-                assert!(output.code == Some(1) && output.stderr_text().contains("are the same file"), "{case}");
+                // With -n, both are left alone before it is known what they are.
+                let is_told = output.code == Some(1) && output.stderr_text().contains("are the same file");
+                assert!(is_told || policy == "-n", "{case}");
                 assert!(before == seen(), "{case}");
             }
             drop(overlay);

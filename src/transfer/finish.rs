@@ -7,7 +7,7 @@ use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
 use crate::item::{Conflict, Outcome, Place};
-use crate::sys::{FileKind, Stat, open_regular, unlink};
+use crate::sys::{Dir, FileKind, Stat, open_regular, unlink};
 
 use super::compare::is_copy;
 use super::other_name::kept_names;
@@ -72,8 +72,7 @@ fn find_copy(
     was: &Stat,
 ) -> Result<Option<(Vec<u8>, Stat)>> {
     let (from, to, wanted) = (&source.dir, &target.place.dir, intent.target_name());
-    let others = kept_names(wanted).take_while(|_| context.policy.conflict == Conflict::KeepBoth);
-    for name in std::iter::once(wanted.to_vec()).chain(others) {
+    for name in published_names(context, to, wanted) {
         let is = match Stat::at(to, &name) {
             Ok(is) => is,
             Err(error) => return unknown(target.place.path(&name), error),
@@ -88,4 +87,16 @@ fn find_copy(
         }
     }
     Ok(None)
+}
+
+/// The names under which an ended run may have published what was to get the name `wanted`: that, or, where what has it was to
+/// be kept, those like it that are taken.
+pub(super) fn published_names<'a>(
+    context: &Context,
+    to: &'a Dir,
+    wanted: &'a [u8],
+) -> impl Iterator<Item = Vec<u8>> + use<'a> {
+    let keeps = context.policy.conflict == Conflict::KeepBoth;
+    let others = kept_names(wanted).take_while(move |name| keeps && Stat::at(to, name) != Err(Errno::NOENT));
+    std::iter::once(wanted.to_vec()).chain(others)
 }

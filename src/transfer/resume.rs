@@ -15,7 +15,7 @@ use crate::sys::{Dir, FileId, Listing, Stat, link, rename_replacing, sync_remova
 
 use super::carried;
 use super::compare::is_copy;
-use super::finish::finish;
+use super::finish::{finish, published_names};
 use super::record::{Intent, Record, Way};
 use super::stage_dir::{ended_runs, find_base, is_stage_name, remove_base, swapped};
 use super::trail::clear_along;
@@ -165,7 +165,7 @@ impl Leftovers {
                     }
                 };
             }
-            self.link_missing(source, target, &intent);
+            self.link_missing(context, source, target, &intent);
             return match finish(context, source, target, &intent) {
                 Ok(Some(outcome)) => Resumed::Settled(outcome),
                 Ok(None) => Resumed::Afresh(item),
@@ -183,30 +183,31 @@ impl Leftovers {
     }
 
     /// One of several links to a file, published under other names, but not under its own: gives it this name, too,
-    /// before anything is retired. Copied anew it would be another file.
-    fn link_missing(&mut self, source: &Place, target: &Target, intent: &Intent) {
+    /// before anything is retired. Copied anew it would be another file. Where something else has that name, the policy
+    /// decides, and what is staged then is to be a link.
+    fn link_missing(&mut self, context: &Context, source: &Place, target: &Target, intent: &Intent) {
+        if intent.stamp.links == 1 {
+            return;
+        }
         let group = (intent.parent.dev, intent.stamp.ino);
         let name = intent.target_name();
         let dir = &target.place.dir;
-        if intent.stamp.links > 1
-            && Stat::at(dir, name) == Err(Errno::NOENT)
-            && let Ok(was) = Stat::at(&source.dir, &intent.name)
-        {
+        if let Ok(was) = Stat::at(&source.dir, &intent.name) {
             let open = self.intents.values().filter(|other| (other.parent.dev, other.stamp.ino) == group);
             let others = open.map(Intent::target_name);
             let finished = self.finished.get(&group).into_iter().flatten().map(Vec::as_slice);
-            for other in others.chain(finished) {
+            let is_copy = |other: &Vec<u8>| {
                 let compare = |is| is_copy(&source.dir, &intent.name, &was, dir, other, &is);
-                let is_published = Stat::at(dir, other).and_then(compare) == Ok(true);
-                // Taken by somebody else meanwhile: then it is a conflict like any other.
-                if is_published && link(dir, other, dir, name).is_ok() {
-                    break;
-                }
+                Stat::at(dir, other).and_then(compare) == Ok(true)
+            };
+            let published = others.chain(finished).find_map(|other| published_names(context, dir, other).find(is_copy));
+            if let Some(other) = published
+                && (Stat::at(dir, name) != Err(Errno::NOENT) || link(dir, &other, dir, name).is_err())
+            {
+                context.links.note_single(was.id, target, &other);
             }
         }
-        if intent.stamp.links > 1 {
-            self.finished.entry(group).or_default().push(name.to_vec());
-        }
+        self.finished.entry(group).or_default().push(name.to_vec());
     }
 
     fn resume_tree(

@@ -100,6 +100,11 @@ impl Policy {
         !matches!(self, Self::Default | Self::Force | Self::NoClobberForce)
     }
 
+    /// Whether files get other names than the plain ones.
+    pub fn gives_other_names(self) -> bool {
+        matches!(self, Self::KeepBoth | Self::SimpleBackup | Self::NumberedBackup)
+    }
+
     fn options(self) -> &'static [&'static str] {
         match self {
             Self::Default => &[],
