@@ -370,3 +370,25 @@ fn h22_what_is_its_own_backup_already_stays_that() {
         assert_eq!(at_target(&sides), pairs(&[("b", "new"), ("b~", "old")]));
     }
 }
+
+#[test]
+fn h22_a_backup_replaces_nothing_that_this_run_has_merged() {
+    for sides in everywhere() {
+        Tree::new().file("p/x/f~", "tilde").file("q/x/f", "new").build(&sides.from);
+        Tree::new().file("x/f", "old").build(&sides.to);
+        let ended = sides.pmove().args(["--merge", "--backup=simple", "p/x", "q/x"]).arg(&*sides.to).run();
+        ended.fails_with(1).stderr_has("cannot backup");
+        assert_eq!(fs::read(sides.to.join("x/f~")).unwrap(), b"tilde");
+        assert_eq!(fs::read(sides.to.join("x/f")).unwrap(), b"old");
+    }
+}
+
+#[test]
+fn what_cannot_be_merged_does_not_end_the_run() {
+    for sides in everywhere() {
+        Tree::new().file("s/x/s/f", "f").file("k", "k").file("z/f", "z").file("l", "l").build(&sides.from);
+        let ended = sides.pmove().args(["--merge", "k", "s", "z/f", "l", "s/x"]).run();
+        ended.fails_with(1).stderr_has("to a subdirectory of itself");
+        assert_eq!(names(&sides.from.join("s/x")), ["f", "k", "l", "s"]);
+    }
+}

@@ -27,7 +27,7 @@ use moves::compare::differences;
 use moves::find::{Listings, directories};
 use moves::generate::{Case, busy_case, case, everything};
 use moves::rules::{Outcome, run};
-use moves::world::{Entry, Kind, ROOT, Roots, Side, World, What};
+use moves::world::{Entry, Kind, ROOT, Roots, Side, What, World};
 use promises::{Sides, across, back, litter, one_device};
 
 /// Two directories in which one case after the other is made.

@@ -16,6 +16,7 @@ use crate::report::Counters;
 use crate::sys::{Barrier, Dir, FileId, Time};
 
 use super::Target;
+use super::other_name::Given;
 use super::tree::Links;
 
 /// So few files are synced one by one: a sync of the whole file system also waits for what others have written.
@@ -127,6 +128,9 @@ pub(crate) struct Context {
     arrived: Mutex<HashSet<FileId>>,
     /// So many files may still be synced one by one.
     singly: AtomicUsize,
+    /// What this run published, and what it found published by ended ones; the former only where names fold.
+    published: Mutex<HashSet<FileId>>,
+    pub(super) given: Given,
     /// Files with a duplicate, locked until their names are removed: of each, all names share the lock.
     locked: Mutex<HashMap<FileId, Weak<OwnedFd>>>,
     /// Kinds of warnings that the user has been told.
@@ -166,6 +170,8 @@ impl Context {
             is_left_below: AtomicBool::new(false),
             arrived: Mutex::default(),
             singly: AtomicUsize::new(HANDFUL),
+            published: Mutex::default(),
+            given: Given::default(),
             locked: Mutex::default(),
             told: Mutex::default(),
         }
@@ -248,6 +254,16 @@ impl Context {
     /// From now on the file system is synced as a whole: names have been made in more than one directory.
     pub(crate) fn sync_wholly(&self) {
         self.singly.store(0, Ordering::Relaxed);
+    }
+
+    /// Takes note of what a source of this command has become.
+    pub(super) fn note_published(&self, file: FileId) {
+        self.published.lock().unwrap_or_else(PoisonError::into_inner).insert(file);
+    }
+
+    /// Whether that is what a source of this command has become, as far as it was noted.
+    pub(super) fn has_published(&self, file: FileId) -> bool {
+        self.published.lock().unwrap_or_else(PoisonError::into_inner).contains(&file)
     }
 
     /// The lock of a file, taken by `lock` unless this run has it already.

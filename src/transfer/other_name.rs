@@ -15,34 +15,40 @@ use super::{Context, Target};
 /// The longest name that a file can have. Bytes.
 const LONGEST: usize = 255;
 
-/// What is known of the names of backups in one target directory.
+/// Names that this run has given, or is about to, and that could be the backup of another: they must not be replaced by one.
+/// By their directories.
 #[derive(Debug, Default)]
-pub(super) struct BackupNames {
-    /// The highest number of each name's backups, once the directory was listed.
-    numbers: Mutex<Option<HashMap<Box<[u8]>, u64>>>,
-    /// Names that this run has given and that could be the backup of another: they must not be replaced by one.
-    given: Mutex<HashSet<Box<[u8]>>>,
-}
+pub(super) struct Given(Mutex<HashSet<(FileId, Box<[u8]>)>>);
 
-impl BackupNames {
-    /// Takes note of a name that this run gives, or is about to give.
-    pub(super) fn note_given(&self, backup: &Backup, name: &[u8], folds: bool) {
+impl Given {
+    /// Takes note of a name.
+    pub(super) fn note(&self, backup: &Backup, dir: &Dir, name: &[u8], folds: bool) {
         if backup.kind != BackupKind::Numbered && name.ends_with(&backup.suffix) {
-            self.given().insert(key(name, folds));
+            self.names().insert((dir.id(), key(name, folds)));
         }
     }
 
-    fn given(&self) -> MutexGuard<'_, HashSet<Box<[u8]>>> {
-        self.given.lock().unwrap_or_else(PoisonError::into_inner)
+    fn names(&self) -> MutexGuard<'_, HashSet<(FileId, Box<[u8]>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Gives `name` the name `new`, whatever has that; but not if this run has given it to another.
     fn rename(&self, dir: &Dir, name: &[u8], new: &[u8], folds: bool) -> std::result::Result<(), Errno> {
         // Nobody gives a name between the look and the renaming.
-        let given = self.given();
-        if given.contains(&key(new, folds)) { Err(Errno::EXIST) } else { rename_replacing(dir, name, dir, new) }
+        let given = self.names();
+        let is_given = given.contains(&(dir.id(), key(new, folds)));
+        if is_given { Err(Errno::EXIST) } else { rename_replacing(dir, name, dir, new) }
     }
+}
 
+/// What is known of the numbers of backups in one target directory.
+#[derive(Debug, Default)]
+pub(super) struct BackupNames {
+    /// The highest number of each name's backups, once the directory was listed.
+    numbers: Mutex<Option<HashMap<Box<[u8]>, u64>>>,
+}
+
+impl BackupNames {
     /// The highest number of the backups of `name`; 0 if there is none.
     fn highest(&self, place: &Place, name: &[u8]) -> std::result::Result<u64, Errno> {
         let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -132,7 +138,7 @@ pub(super) fn back_up(
             }
             // It has that name already, and rename(2) would do nothing.
             Ok(there) if there == old => unlink(&target.place.dir, &name),
-            _ => target.backups.rename(&target.place.dir, &name, &new, target.folds_case()),
+            _ => context.given.rename(&target.place.dir, &name, &new, target.folds_case()),
         }
         .map(|()| new)
     };

@@ -147,7 +147,7 @@ fn publish_one(
 }
 
 fn published(context: &Context, target: &Target, one: &StagedItem) -> End {
-    target.note_published(one.item.target_name());
+    target.note_published(context, one.item.target_name());
     if one.item.links == Gathered::SoFar {
         context.links.note_single(one.stat.id, target, one.item.target_name());
     }

@@ -148,7 +148,7 @@ impl Renamer<'_> {
 }
 
 fn done(context: &Context, target: &Target, item: &Item) -> Attempt {
-    target.note_published(item.target_name());
+    target.note_published(context, item.target_name());
     if item.hint != Some(FileKind::Regular) {
         target.note_arrived(context, item.target_name());
     }

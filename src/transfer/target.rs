@@ -1,6 +1,5 @@
 //! A target directory, and what has been learnt about copying into it.
 
-use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -10,7 +9,7 @@ use rustix::io::Errno;
 use crate::error::{MoveError, Result};
 use crate::item::{Ask, Gathered, Item, Meeting, Outcome, Place, Refusal, Standing, Verdict, resolve};
 use crate::sys::{
-    Barrier, Dir, FileId, FileKind, Stat, folds_case, follow, has_local_clock, is_remote, is_writable, run_token,
+    Barrier, Dir, FileKind, Stat, folds_case, follow, has_local_clock, is_remote, is_writable, run_token,
 };
 
 use super::Context;
@@ -27,8 +26,6 @@ pub(crate) struct Target {
     pub(crate) place: Place,
     folds_case: OnceLock<bool>,
     is_remote: OnceLock<bool>,
-    /// What this run published here; kept only where names fold.
-    published: Mutex<HashSet<FileId>>,
     copying: OnceLock<std::result::Result<Copying, Errno>>,
     shared: OnceLock<Arc<Dir>>,
     pub(super) backups: BackupNames,
@@ -94,7 +91,6 @@ impl Target {
             place,
             folds_case: OnceLock::new(),
             is_remote: OnceLock::new(),
-            published: Mutex::default(),
             copying: OnceLock::new(),
             shared: OnceLock::new(),
             backups: BackupNames::default(),
@@ -241,7 +237,7 @@ impl Target {
     /// Takes note of a name that a source is about to get.
     pub(crate) fn note_given(&self, context: &Context, name: &[u8]) {
         if let Some(backup) = &context.policy.backup {
-            self.backups.note_given(backup, name, self.folds_case());
+            context.given.note(backup, &self.place.dir, name, self.folds_case());
         }
     }
 
@@ -249,16 +245,16 @@ impl Target {
     fn note_resumed(&self, context: &Context, name: &[u8]) {
         self.note_given(context, name);
         if let Ok(stat) = Stat::at(&self.place.dir, name) {
-            self.published.lock().unwrap_or_else(PoisonError::into_inner).insert(stat.id);
+            context.note_published(stat.id);
         }
     }
 
     /// Takes note of what was published, where that is needed to tell it from what was there before.
-    pub(crate) fn note_published(&self, name: &[u8]) {
+    pub(crate) fn note_published(&self, context: &Context, name: &[u8]) {
         if self.folds_case.get() == Some(&true)
             && let Ok(stat) = Stat::at(&self.place.dir, name)
         {
-            self.published.lock().unwrap_or_else(PoisonError::into_inner).insert(stat.id);
+            context.note_published(stat.id);
         }
     }
 
@@ -275,7 +271,7 @@ impl Target {
 
     /// Whether what stands at the target was put there by another source of this run.
     fn is_just_created(&self, context: &Context, item: &Item, existing: &Stat) -> bool {
-        if self.has_arrived || self.published.lock().unwrap_or_else(PoisonError::into_inner).contains(&existing.id) {
+        if self.has_arrived || context.has_published(existing.id) {
             return true;
         }
         // The name's fingerprint was seen before. If that source failed, or it was a chance likeness, the file is older

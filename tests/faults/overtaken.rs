@@ -76,6 +76,26 @@ fn p1_h08_killed_and_run_again_no_source_replaces_another() {
 }
 
 #[test]
+fn p1_h08_killed_while_merging_and_run_again_no_source_replaces_another() {
+    for sides in everywhere() {
+        let build = || {
+            Tree::new().file("p/x/f", "P").file("q/x/f", "Q").build(&sides.from);
+            Tree::new().file("x/f", "old").build(&sides.to);
+        };
+        let words = ["--merge", "--on-conflict=overwrite", "p/x", "q/x"];
+        at_every_call(&sides, build, &words, |nth, fault| {
+            pmove(&sides, &words, Plan::new().at(When::Call(nth), fault));
+            let had_moved = !sides.from.join("p/x/f").exists();
+            let ran = pmove(&sides, &words, Plan::new());
+            if !had_moved {
+                assert_eq!(read(sides.to.join("x/f")).as_deref(), Some("P"), "at {nth}: {ran:?}");
+                assert_eq!(read(sides.from.join("q/x/f")).as_deref(), Some("Q"), "at {nth}: {ran:?}");
+            }
+        });
+    }
+}
+
+#[test]
 fn p1_h22_killed_and_run_again_a_backup_replaces_no_source() {
     for sides in everywhere() {
         let build = || {

@@ -13,7 +13,7 @@ use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::error::MoveError;
+use crate::error::{MoveError, Quoted};
 use crate::exec::groups::Whither;
 use crate::item::{Gathered, Item, Place, Standing, path_from};
 use crate::sys::{Entry, FileId, FileKind, Listing, Stat};
@@ -88,6 +88,11 @@ enum NotMerged {
 }
 
 impl Merging {
+    /// Whether a directory is being fed just now.
+    pub(super) fn is_at_work(&self) -> bool {
+        self.is_at_work
+    }
+
     /// Whether nothing is left to be done.
     pub(super) fn is_over(&self) -> bool {
         self.dirs.is_empty() && self.met.is_empty()
@@ -236,7 +241,9 @@ impl Coordinator<'_> {
                     return Ok(());
                 }
                 // What a run has hidden is finished by its record.
-                if !is_hidden_name(&entry.name) {
+                if is_hidden_name(&entry.name) {
+                    self.tally.warn(&format!("{} is left alone", Quoted(&place.path(&entry.name))));
+                } else {
                     self.feed_one(id, &place, &target, entry)?;
                 }
             }
@@ -256,9 +263,9 @@ impl Coordinator<'_> {
         }
         let mut item = entry_item(entry, id);
         item.standing = self.planner.reserve(target, place, &item);
-        if item.standing == Standing::Rival && target.folds_case() {
-            // Two of these entries may be one name there: the later waits for the earlier.
-            self.drain()?;
+        if item.standing == Standing::Rival {
+            // An earlier source may be on its way to this very name, or wait for its other names: it is to be there first.
+            self.settle_fed(Gathered::SoFar)?;
         }
         self.add(Arc::clone(place), Arc::clone(target), item, false)
     }
@@ -332,7 +339,8 @@ impl Coordinator<'_> {
             self.merge_met()?;
             self.settle_fed(gathered)?;
             self.close_merged()?;
-            if self.merging.state() == before && self.merging.met.is_empty() && self.merging.stack.is_empty() {
+            let is_stuck = self.merging.state() == before && !self.merging.is_over();
+            if is_stuck && self.merging.met.is_empty() && self.merging.stack.is_empty() {
                 anyhow::bail!("internal error while merging: please report it; the same command finishes the job");
             }
         }

@@ -100,7 +100,7 @@ impl Coordinator<'_> {
         }
         if self.may_ask(&target, &item) {
             // Of what is being merged, others may wait for their other names.
-            if item.within.is_some() {
+            if item.within.is_some() || self.merging.is_at_work() {
                 self.drain()?;
             } else {
                 self.settle_all(Gathered::SoFar)?;

@@ -6,6 +6,8 @@ use crate::item::{Batch, Gathered};
 use super::Coordinator;
 use crate::exec::groups::{Collected, Draft};
 
+const TOO_MANY: &str = "too many directories share hard links: some of these links become copies";
+
 impl Coordinator<'_> {
     /// Waits until everything before is settled: what is in flight, hard-link groups, directories that wait for each other,
     /// and directories that are being merged.
@@ -26,6 +28,10 @@ impl Coordinator<'_> {
             }
             if self.goals.is_full() {
                 self.close_targets()?;
+                if self.context.links.dirs_of_singles() >= self.context.open_dirs {
+                    self.tally.warn(TOO_MANY);
+                    self.context.links.forget_singles();
+                }
             }
         }
         if gathered == Gathered::SoFar && !self.held.is_empty() {
@@ -63,7 +69,7 @@ impl Coordinator<'_> {
     /// and those to come are lost, which is said.
     pub(super) fn retire_some(&mut self) -> anyhow::Result<()> {
         if std::mem::take(&mut self.too_many_held) {
-            self.tally.warn("too many directories share hard links: some of these links become copies");
+            self.tally.warn(TOO_MANY);
             self.context.links.clear();
             self.retired_early = 0;
             self.retire_held()?;

@@ -1,7 +1,7 @@
 //! Where files with several links have been staged, so that their other names become links, too (P7): within a
 //! tree, between the trees of a run, and between trees and single files.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -163,6 +163,13 @@ impl Links {
     /// Forgets single files: all their names have gone.
     pub(crate) fn forget_singles(&self) {
         self.groups().retain(|_, group| !group.is_single);
+    }
+
+    /// In how many directories single files are remembered: each is held open.
+    pub(crate) fn dirs_of_singles(&self) -> usize {
+        let groups = self.groups();
+        let homes = groups.values().filter(|group| group.is_single).filter_map(|group| group.home.as_ref());
+        homes.map(|home| Arc::as_ptr(&home.root)).collect::<HashSet<_>>().len()
     }
 
     /// Forgets everything.

@@ -67,7 +67,7 @@ impl StagedTree {
             give_mode_held(&tree.root, tree.source.mode).ok();
         }
         let Self { job, header, journal, bytes, warnings, told, has_open_links, .. } = tree;
-        job.target.note_published(job.item.target_name());
+        job.target.note_published(context, job.item.target_name());
         context.note_arrived(header.stage_root);
         Ok(PublishedTree {
             job,

@@ -18,7 +18,17 @@ impl Coordinator<'_> {
         self.close_targets()?;
         while let Some(id) = self.merging.ripe.pop() {
             self.remove_merged(id);
+            // Their parents were opened for that.
+            if self.merging.held >= self.goals.most() {
+                self.let_go();
+            }
         }
+        self.let_go();
+        Ok(())
+    }
+
+    /// Closes the source directories, but for the one that is being fed.
+    fn let_go(&mut self) {
         let top = self.merging.stack.last().copied();
         for (id, merge) in &mut self.merging.dirs {
             if Some(*id) != top {
@@ -26,7 +36,6 @@ impl Coordinator<'_> {
             }
         }
         self.merging.held = self.merging.dirs.values().filter(|merge| merge.place.is_some()).count();
-        Ok(())
     }
 
     /// Removes a source directory, if nothing is left in it.
