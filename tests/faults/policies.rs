@@ -72,6 +72,8 @@ fn build(sides: &Sides) {
         .mtime(23, 1)
         .file("t/d/i", "")
         .mtime(24, 1)
+        .dir("t/d")
+        .mtime(29, 1)
         .dir("t")
         .mtime(30, 3)
         .build(&sides.from);

@@ -3,8 +3,10 @@
 
 use std::sync::Arc;
 
+use crate::error::Quoted;
 use crate::exec::work::Waiting;
 use crate::item::{Batch, Below, Gathered, Item, Outcome, Place, Standing, Way};
+use crate::sys::{Stat, is_below};
 use crate::transfer::{Resumed, Target};
 
 use super::{BATCH, Coordinator, RENAME_BATCH};
@@ -49,8 +51,24 @@ impl Coordinator<'_> {
         is_only: bool,
     ) -> anyhow::Result<()> {
         self.settle_all(Gathered::SoFar)?;
+        if item.standing == Standing::Repeated && self.would_repeat(&source, &item) {
+            self.tally.finish(item.order, Outcome::Skipped, None, Vec::new());
+            return Ok(());
+        }
         self.place(source, below, item, is_only)?;
         self.settle_all(Gathered::SoFar)
+    }
+
+    /// Whether a source is a directory that was to go into itself before. That is not said again, only that it is named twice.
+    fn would_repeat(&mut self, source: &Place, item: &Item) -> bool {
+        let target = &self.planner.target().place.dir;
+        let is_into_itself = Stat::at(&source.dir, &item.name)
+            .is_ok_and(|stat| stat.is_dir() && is_below(target, stat.id).unwrap_or(false));
+        if is_into_itself {
+            let path = source.path_of(item);
+            self.tally.warn(&format!("source directory {} specified more than once", Quoted(&path)));
+        }
+        is_into_itself
     }
 
     /// Adds an item whose name is reserved, and waits for it.
