@@ -34,7 +34,7 @@ pub(super) struct Args {
     #[arg(skip)]
     pub(super) literal: Vec<OsString>,
 
-    /// Move every SOURCE into DIR, which must be a directory
+    /// Move every SOURCE into DIR, which must be a directory, unless --mkdir makes it
     #[arg(short = 't', long, value_name = "DIR", help_heading = "Target", action = ArgAction::Append)]
     pub(super) target_directory: Vec<OsString>,
 
@@ -46,11 +46,11 @@ pub(super) struct Args {
     #[arg(long, help_heading = "Target")]
     pub(super) parents: bool,
 
-    /// Make DEST, if it is not there
+    /// Make DEST, with what is missing on the way, as a directory; with -T, the directory that it is to be in
     #[arg(long, help_heading = "Target")]
     pub(super) mkdir: bool,
 
-    /// Merge a directory into an existing one, file by file
+    /// Merge a directory into an existing one, file by file; an existing file is a failure unless a conflict option is given
     #[arg(long, help_heading = "Target")]
     pub(super) merge: bool,
 
@@ -62,7 +62,7 @@ pub(super) struct Args {
     #[arg(short = 'f', long, help_heading = "Conflicts", overrides_with_all = ["no_clobber", "interactive"])]
     pub(super) force: bool,
 
-    /// Ask before replacing an existing target
+    /// Ask before replacing an existing target; no is a failure
     #[arg(short = 'i', long, help_heading = "Conflicts", overrides_with_all = ["no_clobber", "force"])]
     pub(super) interactive: bool,
 
@@ -70,7 +70,7 @@ pub(super) struct Args {
     #[arg(short = 'n', long, help_heading = "Conflicts", overrides_with_all = ["force", "interactive"])]
     pub(super) no_clobber: bool,
 
-    /// Which existing targets to replace: all, none, none-fail or, without a word, older
+    /// Which existing targets to replace: older (also without a word), all, none, or none-fail (a failure where there is one)
     #[arg(short = 'u', long, value_name = "WHICH", num_args = 0..=1, require_equals = true, default_missing_value = "older", help_heading = "Conflicts")]
     pub(super) update: Option<OsString>,
 
@@ -78,7 +78,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "WORD", help_heading = "Conflicts")]
     pub(super) on_conflict: Option<ConflictWord>,
 
-    /// Keep what is replaced under another name: numbered, simple, existing (numbered if others are) or none
+    /// Keep what is replaced, as NAME~ or NAME.~1~; CONTROL is numbered, simple, existing (numbered if there are such) or none
     ///
     /// Without a word, $VERSION_CONTROL has it, else it is existing.
     #[arg(short = 'b', long, value_name = "CONTROL", num_args = 0..=1, require_equals = true, default_missing_value = "", help_heading = "Conflicts")]
@@ -100,7 +100,7 @@ pub(super) struct Args {
     #[arg(long, help_heading = "Output", overrides_with = "quiet")]
     pub(super) debug: bool,
 
-    /// Nothing, on a system without SELinux
+    /// Accepted, and without effect
     #[arg(short = 'Z', long, help_heading = "Running")]
     pub(super) context: bool,
 
@@ -116,7 +116,7 @@ pub(super) struct Args {
     #[arg(short = '0', long, help_heading = "Sources")]
     pub(super) null: bool,
 
-    /// Take sources, patterns and lists relative to DIR
+    /// Take sources, patterns and the names in lists relative to DIR
     #[arg(short = 'C', long, value_name = "DIR", help_heading = "Sources")]
     pub(super) base: Option<PathBuf>,
 
@@ -128,7 +128,7 @@ pub(super) struct Args {
     #[arg(short = 'x', long, help_heading = "Sources")]
     pub(super) one_file_system: bool,
 
-    /// Work on N files at once, or as many as suit the machine
+    /// Work on N files at once (1 to 1024), or on as many as there are processors; $PMOVE_JOBS sets another default
     #[arg(short = 'j', long, value_name = "N|auto", default_value = "auto", value_parser = parse_jobs, env = "PMOVE_JOBS", hide_env = true, help_heading = "Running")]
     pub(super) jobs: Jobs,
 
@@ -166,10 +166,10 @@ pub(super) fn as_mv(command: Command) -> Command {
         .after_help(EXIT_STATUS)
 }
 
-const EXIT_STATUS: &str = "Exit status: 0 if all was moved, 1 if something was not.";
+const EXIT_STATUS: &str = "Exit status: 0 if everything asked for is done, 1 if something is not.";
 
 const AFTER_HELP: &str = "\
-Exit status: 0 if all was moved, 1 if something was not.
+Exit status: 0 if everything asked for is done, 1 if something is not.
 
 Examples:
   pmove *.csv archive/                     as mv, on all cores

@@ -53,7 +53,8 @@ pub(crate) struct Meeting<'a> {
     pub(crate) is_agreed: bool,
 }
 
-/// Decides about a target that exists. In mv's order: same file, age, question, kinds.
+/// Decides about a target that exists. In this order: merging, policies that need no look, same file, age, just created,
+/// question, other names, kinds; as mv, where mv has them.
 pub(crate) fn resolve(policy: &Policy, meeting: &Meeting<'_>) -> Verdict {
     let Meeting { source, target, .. } = *meeting;
     let is_same = source.id == target.id;
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn p3_skip_wins_over_everything() {
+    fn p3_skip_and_fail_come_before_what_the_files_are() {
         let file = stat(1, FileKind::Regular);
         let same = Meeting { is_just_created: true, is_same_name: true, ..meeting(&file, &file) };
         assert_eq!(resolve(&with(Conflict::Skip), &same), Verdict::Skip);

@@ -1,7 +1,7 @@
 //! From candidates to items: where each goes, and which must wait for which.
 //!
 //! Works on the coordinating thread alone, in input order, so that what is refused does not depend on
-//! threads. Opens directories; looks at no file, but where the user's words cannot be understood without.
+//! threads. Opens directories (and makes DEST, for `--mkdir`); looks at no file, but where the user's words cannot be understood without.
 
 mod below;
 mod bloom;

@@ -135,7 +135,9 @@ fn publish_one(
                 still_there(one, from)?;
                 let is_done = match verdict {
                     Verdict::ReplaceJudged => replace_judged(from, target, copying, items, index, &existing)?,
-                    _ => replace(target, copying, items, index).map(|()| true)?,
+                    Verdict::Replace => replace(target, copying, items, index).map(|()| true)?,
+                    // Nothing that a file can meet, or an error by now.
+                    _ => return Err(cannot_publish(target, &items[index], Errno::EXIST)),
                 };
                 if is_done {
                     return Ok(published(context, target, &items[index]));

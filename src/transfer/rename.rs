@@ -220,9 +220,9 @@ fn rename_over(context: &Context, from: &Arc<Place>, target: &Target, item: &mut
                     Err(error) => return Err(explain(context, from, target, item, error)),
                 }
             }
-            (Verdict::Replace | Verdict::Refuse(_), Some(_)) => {
-                return replace(context, from, target, item, &stat);
-            }
+            (Verdict::Replace, Some(_)) => return replace(context, from, target, item, &stat),
+            // A refusal is an error by now.
+            (Verdict::Refuse(_), Some(_)) => return Err(explain(context, from, target, item, Errno::EXIST)),
         }
     }
     Err(explain(context, from, target, item, Errno::BUSY))

@@ -43,7 +43,7 @@ fn at_every_call(sides: &Sides, build: impl Fn(), words: &[&str], check: impl Fn
     };
     prepare();
     let calls = pmove(sides, words, Plan::new()).calls.len();
-    for (nth, is_behind) in sampled((1..=calls).flat_map(|nth| [(nth, false), (nth, true)]).collect(), 10) {
+    for (nth, is_behind) in sampled((1..=calls).flat_map(|nth| [(nth, false), (nth, true)]).collect(), 6) {
         prepare();
         check(nth, if is_behind { Fault::KillBehind } else { Fault::Kill });
     }
@@ -123,7 +123,7 @@ fn meanwhile(sides: &Sides, build: impl Fn(), words: &[&str], act: fn(&Path, &Pa
     };
     prepare();
     let calls = pmove(sides, words, Plan::new()).calls.len();
-    for nth in sampled((1..=calls).collect(), 40) {
+    for nth in sampled((1..=calls).collect(), 20) {
         prepare();
         let (from, to) = (sides.from.to_path_buf(), sides.to.to_path_buf());
         let ran = pmove(sides, words, Plan::new().at(When::Call(nth), Fault::Run(Box::new(move || act(&from, &to)))));
@@ -146,7 +146,7 @@ fn p3_what_comes_after_the_judged_target_went_is_not_replaced() {
             let quiet = pmove(&sides, &[policy, "f"], Plan::new()).calls;
             let looks = (1..=quiet.len()).filter(|nth| quiet[nth - 1].op == Op::Stat);
             let pairs = looks.flat_map(|look| (look..=quiet.len() + 4).map(move |then| (look, then)));
-            for (look, then) in sampled(pairs.collect(), 40) {
+            for (look, then) in sampled(pairs.collect(), 16) {
                 prepare();
                 let (target, theirs) = (sides.to.join("f"), sides.to.join("f"));
                 let has_come = Arc::new(AtomicBool::new(false));
@@ -309,7 +309,7 @@ fn p1_h88_duplicates_dropped_from_both_sides_leave_one() {
         let words = ["--on-conflict=drop-identical", "f"];
         prepare();
         let calls = pmove(&sides, &words, Plan::new()).calls.len();
-        for nth in sampled((1..=calls).collect(), 40) {
+        for nth in sampled((1..=calls).collect(), 20) {
             prepare();
             // The other run is another process: it is the command itself.
             let (from, to) = (sides.from.to_path_buf(), sides.to.to_path_buf());

@@ -180,7 +180,7 @@ fn sweep(name: &str, most: usize, faults: impl Fn(&Ran) -> Vec<(String, When, Fa
 
 #[test]
 fn p1_p6_h22_h94_killed_anywhere_under_every_policy() {
-    sweep("killed", 6, |quiet| {
+    sweep("killed", 3, |quiet| {
         let at = |(n, call): (usize, _)| {
             let kills = [(Fault::Kill, "before"), (Fault::KillBehind, "behind")];
             kills.map(|(kill, side)| (format!("killed {side} {call}"), When::Call(n + 1), kill))
@@ -191,7 +191,7 @@ fn p1_p6_h22_h94_killed_anywhere_under_every_policy() {
 
 #[test]
 fn p1_p5_p6_h22_any_call_may_fail_under_every_policy() {
-    sweep("a call that fails", 6, |quiet| {
+    sweep("a call that fails", 3, |quiet| {
         let fitting = fitting(&quiet.calls).into_iter();
         // What changes how files come to be alike is tried elsewhere.
         let plain = fitting.filter(|(call, error)| {

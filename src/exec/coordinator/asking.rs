@@ -59,7 +59,12 @@ impl Coordinator<'_> {
                 return Ok(());
             }
             Ok(judged) if judged.verdict == Verdict::Ask => {
-                let Some(existing) = judged.existing else { return Ok(()) };
+                let Some(existing) = judged.existing else {
+                    // It was judged, so it was there.
+                    let path = source.path_of(&item);
+                    self.refuse(&item, Box::new(MoveError::NotReached { path }));
+                    return Ok(());
+                };
                 if !self.is_agreed(&target, &item, &existing) {
                     let settled = self.context.settle(&source, &target.place, item, Outcome::Declined);
                     self.end(settled);

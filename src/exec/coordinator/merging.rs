@@ -242,7 +242,10 @@ impl Coordinator<'_> {
                 }
                 // What a run has hidden is finished by its record.
                 if is_hidden_name(&entry.name) {
-                    self.tally.warn(&format!("{} is left alone", Quoted(&place.path(&entry.name))));
+                    self.tally.warn(&format!(
+                        "{} is left alone: it has a name that pmove gives to what it hides",
+                        Quoted(&place.path(&entry.name))
+                    ));
                 } else {
                     self.feed_one(id, &place, &target, entry)?;
                 }
