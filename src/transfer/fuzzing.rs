@@ -22,7 +22,18 @@ pub fn stage_names(name: &[u8]) {
     let number = text.strip_prefix(['s', 'd', 'j', 'r', 't', 'x']);
     let is_stage =
         number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| b"0123456789-".contains(&byte)));
-    assert_eq!(is_stage_name(name), is_stage);
+    let is_hex = |part: &str| {
+        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        part.bytes().all(is_digit) && u64::from_str_radix(part, 16).is_ok()
+    };
+    let is_swapped = match parts[..] {
+        [number, staged, judged] => {
+            let number = number.strip_prefix('w').filter(|number| is_number(number));
+            number.is_some_and(|number| number.parse::<u64>().is_ok()) && is_hex(staged) && is_hex(judged)
+        }
+        _ => false,
+    };
+    assert_eq!(is_stage_name(name), is_stage || is_swapped);
     if is_token(name) || is_hidden_name(name) || is_stage_name(name) {
         assert!(is_name(name), "it leads somewhere else");
     }
