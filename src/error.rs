@@ -3,13 +3,15 @@
 //! Every room returns these; only `report` prints them. Each error names the step, the path and the
 //! cause, never a bare number.
 
-use std::fmt;
 use std::path::PathBuf;
 
 use rustix::io::Errno;
 
+mod cause;
 mod quote;
 
+pub use cause::Cause;
+pub(crate) use cause::{in_words, is_of_target};
 pub use quote::Quoted;
 
 /// The outcome of a step for one file.
@@ -402,30 +404,9 @@ impl MoveError {
     }
 }
 
-/// An error number in the C library's words, as every other tool prints it.
-#[derive(Clone, Copy, Debug)]
-pub struct Cause(pub Errno);
-
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(in_words(&std::io::Error::from(self.0).to_string()))
-    }
-}
-
-/// What std says of an error, without the number that it appends: "No space left on device (os error 28)".
-pub(crate) fn in_words(text: &str) -> &str {
-    text.split_once(" (os error").map_or(text, |(words, _)| words)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn causes_are_words_without_a_number() {
-        assert_eq!(Cause(Errno::NOSPC).to_string(), "No space left on device");
-        assert_eq!(Cause(Errno::XDEV).to_string(), "Invalid cross-device link");
-    }
 
     #[test]
     fn h04_a_full_target_stops_the_run_but_an_unreadable_source_does_not() {

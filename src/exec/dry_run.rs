@@ -96,9 +96,8 @@ impl DryRun<'_> {
                 });
                 match opened {
                     Ok((dir, into, entries)) => {
-                        let prefix = |place: &Place, name: &[u8]| [place.prefix(), name, b"/"].concat();
-                        let source = Place::new(dir, &prefix(source, &item.name));
-                        let target = Target::new(Place::new(into, &prefix(&target.place, item.target_name())));
+                        let source = Place::new(dir, &source.prefix_below(&item.name));
+                        let target = Target::new(Place::new(into, &target.place.prefix_below(item.target_name())));
                         self.entries(&source, &target, item, entries);
                     }
                     Err(error) => self.fail(&MoveError::ReadDirectory { path: source.path_of(item), source: error }),

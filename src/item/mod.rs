@@ -58,6 +58,11 @@ pub(crate) enum Gathered {
 }
 
 impl Item {
+    /// Its source directory: that of its batch, `batch`, unless it has one of its own.
+    pub(crate) fn place_or<'a>(&'a self, batch: &'a Arc<Place>) -> &'a Arc<Place> {
+        self.place.as_ref().unwrap_or(batch)
+    }
+
     /// The name that the target gets.
     pub(crate) fn target_name(&self) -> &[u8] {
         self.new_name.as_deref().unwrap_or(&self.name)

@@ -35,6 +35,11 @@ impl Place {
         &self.prefix
     }
 
+    /// What stands before a name in the directory `path` below this one.
+    pub(crate) fn prefix_below(&self, path: &[u8]) -> Vec<u8> {
+        [&self.prefix, path, b"/"].concat()
+    }
+
     /// The path of a source here, as the user wrote it: with its trailing slash, if it had one.
     pub(crate) fn path_of(&self, item: &Item) -> PathBuf {
         let slash: &[u8] = if item.only_directory { b"/" } else { b"" };

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 
 use crate::item::{Place, Standing};
-use crate::sys::FileId;
+use crate::sys::{FileId, folded};
 use crate::transfer::Target;
 
 use super::bloom::Bloom;
@@ -68,6 +68,6 @@ impl Names {
     /// A fingerprint that names have in common if a file system might take them for one. Where it folds otherwise,
     /// the identity of what was published tells.
     fn folded(&self, target: FileId, name: &[u8]) -> u64 {
-        self.state.hash_one((target, String::from_utf8_lossy(name).to_lowercase().as_bytes()))
+        self.state.hash_one((target, folded(name).as_slice()))
     }
 }

@@ -36,7 +36,7 @@ pub(crate) use metadata::{
     Attributes, copy_attributes, copy_link_attributes, give_mode, give_mode_held, give_owner, give_times,
     link_owner_and_times, remove_inherited_acl, special_mode,
 };
-pub(crate) use mount::{Durability, folds_case, has_local_clock, is_remote, keeps_owners, may_be_one_file};
+pub(crate) use mount::{Durability, folded, folds_case, has_local_clock, is_remote, keeps_owners, may_be_one_file};
 pub(crate) use names::{
     NoReplace, create_named, create_unnamed, exchange, is_below, link, open_regular, publish_unnamed, rename_noreplace,
     rename_replacing, unlink, unlink_dir,

@@ -87,6 +87,11 @@ pub(crate) fn may_be_one_file(a: &Dir, b: &Dir) -> bool {
     !has_local_clock(a) || !has_local_clock(b)
 }
 
+/// What two names have in common if a file system that folds names might take them for one.
+pub(crate) fn folded(name: &[u8]) -> Vec<u8> {
+    String::from_utf8_lossy(name).to_lowercase().into_bytes()
+}
+
 /// Whether two different names can be one name in `dir`. In doubt, yes.
 pub(crate) fn folds_case(dir: &Dir) -> bool {
     match magic(dir.fd()) {

@@ -62,7 +62,7 @@ impl<'a> Carrying<'a> {
     /// Looks at the items, and writes down what is to become of them.
     pub(super) fn begin(context: &'a Context, source: &Arc<Place>, target: &'a Target, items: Vec<Item>) -> Self {
         let look = |item: Item| {
-            let place = item.place.as_deref().unwrap_or(source);
+            let place = item.place_or(source);
             let stat = Stat::at(&place.dir, &item.name);
             (item, stat)
         };
@@ -80,7 +80,7 @@ impl<'a> Carrying<'a> {
     /// Carries the items over, each handed on with how it went.
     pub(super) fn go(mut self, source: &Arc<Place>, mut each: impl FnMut(Item, Result<Carriage>)) {
         for (item, stat) in std::mem::take(&mut self.items) {
-            let place = item.place.clone().unwrap_or_else(|| Arc::clone(source));
+            let place = Arc::clone(item.place_or(source));
             let carried = self.carry(&place, &item, stat);
             each(item, carried);
         }

@@ -7,7 +7,7 @@ use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
 use crate::item::{Backup, BackupKind, Item, Place};
-use crate::sys::{Dir, FileId, Listing, NoReplace, Stat, rename_replacing, unlink};
+use crate::sys::{Dir, FileId, Listing, NoReplace, Stat, folded, rename_replacing, unlink};
 
 use super::flagless::rename_for_good;
 use super::{Context, Target};
@@ -76,7 +76,7 @@ impl BackupNames {
 
 /// What names have in common that a directory might take for one.
 fn key(name: &[u8], folds: bool) -> Box<[u8]> {
-    if folds { String::from_utf8_lossy(name).to_lowercase().into_bytes().into() } else { name.into() }
+    if folds { folded(name).into() } else { name.into() }
 }
 
 fn list_numbers(place: &Place) -> std::result::Result<HashMap<Box<[u8]>, u64>, Errno> {
@@ -104,14 +104,63 @@ fn numbered_backup(name: &[u8]) -> Option<(&[u8], u64)> {
     (is_number && !base.is_empty()).then_some((base, number))
 }
 
-/// Gives what stands at an item's target its backup name. Which file that is; none if nothing stands there any more.
-pub(super) fn back_up(
+/// What has been given a backup name.
+struct BackedUp {
+    id: FileId,
+    name: Box<[u8]>,
+}
+
+/// How taking the place of what is backed up ended.
+pub(super) enum Placed {
+    /// It is there; the name of the backup.
+    Done(Option<Box<[u8]>>),
+    /// Something else has taken the place by then, and has to be judged anew.
+    Other,
+    /// It could not, and the backup is taken back.
+    Failed(Errno),
+}
+
+/// Gives what stands at an item's target its backup name, and lets `take_place` take its place, which says whether the name
+/// was free.
+pub(super) fn place_with_backup(
     context: &Context,
     target: &Target,
     from: &Place,
-    item: &mut Item,
-    backup: &Backup,
-) -> Result<Option<FileId>> {
+    item: &Item,
+    take_place: impl FnOnce() -> std::result::Result<bool, Errno>,
+) -> Result<Placed> {
+    let Some(backup) = &context.policy.backup else { return Ok(Placed::Other) };
+    let old = back_up(context, target, from, item, backup)?;
+    Ok(match (take_place(), old) {
+        (Ok(true), old) => Placed::Done(old.map(|old| old.name)),
+        (Ok(false), None) => Placed::Other,
+        (failed, old) => {
+            if let Some(old) = old {
+                restore(context, target, item, &old);
+            }
+            Placed::Failed(failed.err().unwrap_or(Errno::EXIST))
+        }
+    })
+}
+
+/// Takes the first name like `wanted` that is free: `take` says whether it was.
+///
+/// # Errors
+/// What `take` fails with.
+pub(super) fn take_kept_name(
+    wanted: &[u8],
+    mut take: impl FnMut(&[u8]) -> std::result::Result<bool, Errno>,
+) -> std::result::Result<Box<[u8]>, Errno> {
+    for name in kept_names(wanted) {
+        if take(&name)? {
+            return Ok(name.into());
+        }
+    }
+    Err(Errno::EXIST)
+}
+
+/// Gives what stands at an item's target its backup name. None if nothing stands there any more.
+fn back_up(context: &Context, target: &Target, from: &Place, item: &Item, backup: &Backup) -> Result<Option<BackedUp>> {
     let name: Box<[u8]> = item.target_name().into();
     let failed = |source| Box::new(MoveError::Backup { path: target.path(item), source });
     let old = match Stat::at(&target.place.dir, &name) {
@@ -143,10 +192,7 @@ pub(super) fn back_up(
         .map(|()| new)
     };
     match given {
-        Ok(new) => {
-            item.backup = Some(new.into());
-            Ok(Some(old))
-        }
+        Ok(new) => Ok(Some(BackedUp { id: old, name: new.into() })),
         Err(Errno::NOENT) => Ok(None),
         Err(error) => Err(failed(error)),
     }
@@ -169,20 +215,19 @@ fn rename_to_number(
     Err(Errno::EXIST)
 }
 
-/// Takes a backup, which is the file `old`, back, because its source could not move.
-pub(super) fn restore(context: &Context, target: &Target, item: &mut Item, old: Option<FileId>) {
-    let Some(backup) = item.backup.take() else { return };
+/// Takes a backup back, because its source could not move.
+fn restore(context: &Context, target: &Target, item: &Item, old: &BackedUp) {
     let dir = &target.place.dir;
     // What somebody else has put there meanwhile is not ours to take.
-    if Stat::at(dir, &backup).is_ok_and(|now| Some(now.id) == old) {
+    if Stat::at(dir, &old.name).is_ok_and(|now| now.id == old.id) {
         // Should somebody have taken the name meanwhile, the old file stays under the other.
-        rename_for_good(context, (dir, &backup), (dir, item.target_name()), None).ok();
-        target.backups.forget_number(item.target_name(), &backup);
+        rename_for_good(context, (dir, &old.name), (dir, item.target_name()), None).ok();
+        target.backups.forget_number(item.target_name(), &old.name);
     }
 }
 
 /// The `number`-th other name for `name`: `photo (1).jpg`. Numbers begin at 1.
-pub(super) fn kept_name(name: &[u8], number: u64) -> Vec<u8> {
+fn kept_name(name: &[u8], number: u64) -> Vec<u8> {
     // The dot of a hidden file begins no extension.
     let dot = name.iter().rposition(|&byte| byte == b'.').filter(|&at| at > 0);
     let (stem, extension) = name.split_at(dot.unwrap_or(name.len()));

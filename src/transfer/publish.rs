@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
-use crate::error::{MoveError, Result};
+use crate::error::{MoveError, Result, is_of_target};
 use crate::item::{Gathered, Outcome, Place, Settled, Verdict};
 use crate::sys::{Durable, Stat, has_arrived, publish_unnamed, rename_replacing, unlink};
 
-use super::other_name::{back_up, kept_names, restore};
+use super::other_name::{Placed, place_with_backup, take_kept_name};
 use super::rename::PATIENCE;
 use super::stage::Deferred;
 use super::staged::{Stage, Staged, StagedItem, withdraw};
@@ -53,7 +53,7 @@ impl Staged {
                     continue;
                 }
                 Ok(End::Ask) => {
-                    let source = one.item.place.clone().unwrap_or_else(|| Arc::clone(&source));
+                    let source = Arc::clone(one.item.place_or(&source));
                     let target = Arc::clone(&target);
                     publication.deferred.push(Deferred::Ask { source, target, item: one.item });
                     continue;
@@ -110,7 +110,7 @@ fn publish_one(
     still_there(&items[index], from)?;
     target.note_given(context, items[index].item.target_name());
     for _ in 0..PATIENCE {
-        match Staged::publish_one(context, target, copying, items, index) {
+        match Staged::give_name(context, target, copying, items, index) {
             Ok(true) => return Ok(published(context, target, &items[index])),
             Ok(false) => {}
             Err(error) => return Err(cannot_publish(target, &items[index], error)),
@@ -165,15 +165,14 @@ fn keep_both(
     index: usize,
 ) -> Result<End> {
     let wanted = items[index].item.target_name().to_vec();
-    for new in kept_names(&wanted) {
+    let taken = take_kept_name(&wanted, |new| {
         items[index].item.new_name = Some(new.into());
-        match Staged::publish_one(context, target, copying, items, index) {
-            Ok(true) => return Ok(published(context, target, &items[index])),
-            Ok(false) => {}
-            Err(error) => return Err(cannot_publish(target, &items[index], error)),
-        }
+        Staged::give_name(context, target, copying, items, index)
+    });
+    match taken {
+        Ok(_) => Ok(published(context, target, &items[index])),
+        Err(error) => Err(cannot_publish(target, &items[index], error)),
     }
-    Err(cannot_publish(target, &items[index], Errno::EXIST))
 }
 
 /// Gives what stands at the target its backup name, and publishes the item in its place. None if something else has taken
@@ -186,15 +185,14 @@ fn publish_with_backup(
     items: &mut [StagedItem],
     index: usize,
 ) -> Result<Option<End>> {
-    let Some(backup) = &context.policy.backup else { return Ok(None) };
-    let old = back_up(context, target, from, &mut items[index].item, backup)?;
-    match Staged::publish_one(context, target, copying, items, index) {
-        Ok(true) => Ok(Some(published(context, target, &items[index]))),
-        Ok(false) if old.is_none() => Ok(None),
-        failed => {
-            restore(context, target, &mut items[index].item, old);
-            Err(cannot_publish(target, &items[index], failed.err().unwrap_or(Errno::EXIST)))
+    let take = || Staged::give_name(context, target, copying, items, index);
+    match place_with_backup(context, target, from, &items[index].item, take)? {
+        Placed::Done(backup) => {
+            items[index].item.backup = backup;
+            Ok(Some(published(context, target, &items[index])))
         }
+        Placed::Other => Ok(None),
+        Placed::Failed(error) => Err(cannot_publish(target, &items[index], error)),
     }
 }
 
@@ -322,10 +320,9 @@ fn name_for_swap(
 
 fn cannot_publish(target: &Target, one: &StagedItem, source: Errno) -> Box<MoveError> {
     let path = target.path(&one.item);
-    Box::new(match source {
-        Errno::DQUOT | Errno::EXIST | Errno::ISDIR | Errno::MLINK | Errno::NOSPC | Errno::TXTBSY | Errno::NOTEMPTY => {
-            MoveError::Overwrite { path, source }
-        }
-        _ => MoveError::Create { what: one.stat.kind.word(), path, source },
+    Box::new(if is_of_target(source) {
+        MoveError::Overwrite { path, source }
+    } else {
+        MoveError::Create { what: one.stat.kind.word(), path, source }
     })
 }

@@ -5,6 +5,7 @@
 //! source was when it was copied; it does not say that the target is a good copy: that is compared.
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use rustix::io::Errno;
 use serde::de::DeserializeOwned;
@@ -112,11 +113,11 @@ pub(crate) fn identity_now(id: FileId, path: &[u8]) -> FileId {
 
 impl Record {
     /// The record of items with what their sources are. `source` is the directory of those that have no other.
-    pub(crate) fn of<'a>(source: &Place, way: Way, items: impl Iterator<Item = (&'a Item, &'a Stat)>) -> Self {
+    pub(crate) fn of<'a>(source: &Arc<Place>, way: Way, items: impl Iterator<Item = (&'a Item, &'a Stat)>) -> Self {
         let mut parents = vec![(source.dir.id(), source.dir.absolute_path())];
         let mut entries = Vec::new();
         for (item, stat) in items {
-            let place = item.place.as_deref().unwrap_or(source);
+            let place = item.place_or(source);
             if parents.iter().all(|(id, _)| *id != place.dir.id()) {
                 parents.push((place.dir.id(), place.dir.absolute_path()));
             }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
-use crate::error::{MoveError, Result};
+use crate::error::{MoveError, Result, is_of_target};
 use crate::item::{Batch, Item, Outcome, Place, Settled, Verdict, Way};
 use crate::sys::{
     FileKind, NoReplace, Stat, exchange, has_arrived, is_below, may_lack_flag, rename_noreplace, rename_replacing,
@@ -14,7 +14,7 @@ use crate::sys::{
 
 use super::flagless::{Carriage, Carrying, rename_for_good};
 use super::judged::{Replaced, Replacement};
-use super::other_name::{back_up, kept_names, restore};
+use super::other_name::{Placed, place_with_backup, take_kept_name};
 use super::stage::Deferred;
 use super::{Context, Target};
 
@@ -90,7 +90,7 @@ impl Renamer<'_> {
         let attempt = if self.context.stop.is_set() {
             Err(Box::new(MoveError::NotReached { path: self.source.path_of(&item) }))
         } else {
-            let from = item.place.clone().unwrap_or_else(|| Arc::clone(&self.source));
+            let from = Arc::clone(item.place_or(&self.source));
             match self.context.way {
                 Way::Exchange => exchange_item(&from, &self.target, &item),
                 Way::Any | Way::Rename => rename_item(self.context, &from, &self.target, &mut item),
@@ -109,7 +109,7 @@ impl Renamer<'_> {
             let attempt = carried.and_then(|carried| match carried {
                 Carriage::Done => Ok(done(context, &target, &item)),
                 Carriage::Exists => {
-                    let from = item.place.clone().unwrap_or_else(|| Arc::clone(&source));
+                    let from = Arc::clone(item.place_or(&source));
                     rename_over(context, &from, &target, &mut item)
                 }
                 Carriage::OtherDevice => Ok(Attempt::OtherDevice),
@@ -124,17 +124,17 @@ impl Renamer<'_> {
             Ok(Attempt::Compare) => return self.copies.push(item),
             Ok(Attempt::OtherDevice) if self.context.way == Way::Any => return self.copies.push(item),
             Ok(Attempt::OtherDevice) => {
-                let from = item.place.as_deref().unwrap_or(&self.source).path_of(&item);
+                let from = item.place_or(&self.source).path_of(&item);
                 let to = self.target.path(&item);
                 Outcome::Failed(Box::new(MoveError::Move { from, to, source: Errno::XDEV }))
             }
             Ok(Attempt::Ask) => {
-                let source = item.place.clone().unwrap_or_else(|| Arc::clone(&self.source));
+                let source = Arc::clone(item.place_or(&self.source));
                 let target = Arc::clone(&self.target);
                 return self.deferred.push(Deferred::Ask { source, target, item });
             }
             Ok(Attempt::Merge) => {
-                let source = item.place.clone().unwrap_or_else(|| Arc::clone(&self.source));
+                let source = Arc::clone(item.place_or(&self.source));
                 let target = Arc::clone(&self.target);
                 return self.deferred.push(Deferred::Merge { source, target, item });
             }
@@ -211,15 +211,11 @@ fn rename_over(context: &Context, from: &Arc<Place>, target: &Target, item: &mut
                 }
             }
             // What stood there has gone: nobody has judged what stands there next.
-            (_, None) => {
-                let (name, new) = (name_of(item), item.target_name());
-                match rename_for_good(context, (&from.dir, &name), (&target.place.dir, new), Some(stat.id)) {
-                    Ok(NoReplace::Renamed) => return Ok(done(context, target, item)),
-                    Ok(NoReplace::Exists) => {}
-                    Err(Errno::XDEV) => return Ok(Attempt::OtherDevice),
-                    Err(error) => return Err(explain(context, from, target, item, error)),
-                }
-            }
+            (_, None) => match take_name(context, from, target, item, item.target_name(), &stat) {
+                Ok(true) => return Ok(done(context, target, item)),
+                Ok(false) => {}
+                Err(error) => return failed(context, from, target, item, error),
+            },
             (Verdict::Replace, Some(_)) => return replace(context, from, target, item, &stat),
             // A refusal is an error by now.
             (Verdict::Refuse(_), Some(_)) => return Err(explain(context, from, target, item, Errno::EXIST)),
@@ -245,21 +241,37 @@ fn replace(context: &Context, from: &Place, target: &Target, item: &Item, stat: 
     Ok(done(context, target, item))
 }
 
+/// Renames to `new` in the target directory. Whether that name was free.
+fn take_name(
+    context: &Context,
+    from: &Place,
+    target: &Target,
+    item: &Item,
+    new: &[u8],
+    stat: &Stat,
+) -> std::result::Result<bool, Errno> {
+    rename_for_good(context, (&from.dir, &name_of(item)), (&target.place.dir, new), Some(stat.id))
+        .map(|renamed| renamed == NoReplace::Renamed)
+}
+
+/// A rename that failed: the other way, or the message.
+fn failed(context: &Context, from: &Place, target: &Target, item: &Item, error: Errno) -> Result<Attempt> {
+    match error {
+        Errno::XDEV => Ok(Attempt::OtherDevice),
+        error => Err(explain(context, from, target, item, error)),
+    }
+}
+
 /// Gives the source the first name like its target's that is free.
 fn keep_both(context: &Context, from: &Place, target: &Target, item: &mut Item, stat: &Stat) -> Result<Attempt> {
-    let wanted = item.target_name().to_vec();
-    for new in kept_names(&wanted) {
-        match rename_for_good(context, (&from.dir, &name_of(item)), (&target.place.dir, &new), Some(stat.id)) {
-            Ok(NoReplace::Renamed) => {
-                item.new_name = Some(new.into());
-                return Ok(done(context, target, item));
-            }
-            Ok(NoReplace::Exists) => {}
-            Err(Errno::XDEV) => return Ok(Attempt::OtherDevice),
-            Err(error) => return Err(explain(context, from, target, item, error)),
+    let take = |new: &[u8]| take_name(context, from, target, item, new, stat);
+    match take_kept_name(item.target_name(), take) {
+        Ok(new) => {
+            item.new_name = Some(new);
+            Ok(done(context, target, item))
         }
+        Err(error) => failed(context, from, target, item, error),
     }
-    Err(explain(context, from, target, item, Errno::EXIST))
 }
 
 /// Gives what stands at the target its backup name, and takes its place. None if something else has taken it by then:
@@ -271,19 +283,14 @@ fn rename_with_backup(
     item: &mut Item,
     stat: &Stat,
 ) -> Result<Option<Attempt>> {
-    let Some(backup) = &context.policy.backup else { return Ok(None) };
-    let old = back_up(context, target, from, item, backup)?;
-    let renamed =
-        rename_for_good(context, (&from.dir, &name_of(item)), (&target.place.dir, item.target_name()), Some(stat.id));
-    match renamed {
-        Ok(NoReplace::Renamed) => return Ok(Some(done(context, target, item))),
-        Ok(NoReplace::Exists) if old.is_none() => return Ok(None),
-        Ok(NoReplace::Exists) | Err(_) => restore(context, target, item, old),
-    }
-    match renamed {
-        Err(Errno::XDEV) => Ok(Some(Attempt::OtherDevice)),
-        Err(error) => Err(explain(context, from, target, item, error)),
-        Ok(_) => Err(explain(context, from, target, item, Errno::EXIST)),
+    let take = || take_name(context, from, target, item, item.target_name(), stat);
+    match place_with_backup(context, target, from, item, take)? {
+        Placed::Done(backup) => {
+            item.backup = backup;
+            Ok(Some(done(context, target, item)))
+        }
+        Placed::Other => Ok(None),
+        Placed::Failed(error) => failed(context, from, target, item, error).map(Some),
     }
 }
 
@@ -332,9 +339,7 @@ pub(super) fn explain(context: &Context, place: &Place, target: &Target, item: &
             }
             _ => MoveError::Move { from, to, source: error },
         },
-        Errno::DQUOT | Errno::EXIST | Errno::ISDIR | Errno::MLINK | Errno::NOSPC | Errno::TXTBSY | Errno::NOTEMPTY => {
-            MoveError::Overwrite { path: to, source: error }
-        }
+        error if is_of_target(error) => MoveError::Overwrite { path: to, source: error },
         _ => MoveError::Move { from, to, source: error },
     })
 }

@@ -63,7 +63,7 @@ impl Published {
         // The record stays: a later run can tell by it that these targets are ours.
         let Self { source, target, items, .. } = self;
         let fail = |one: StagedItem| {
-            let from = one.item.place.as_deref().unwrap_or(&source).path_of(&one.item);
+            let from = one.item.place_or(&source).path_of(&one.item);
             let failure = MoveError::NotDurable { from, to: target.path(&one.item), source: error };
             context.settle(&source, &target.place, one.item, Outcome::Failed(Box::new(failure)))
         };
@@ -76,7 +76,7 @@ impl Published {
             // Looked at right before its removal.
             return Ok(());
         }
-        let place = one.item.place.as_deref().unwrap_or(&self.source);
+        let place = one.item.place_or(&self.source);
         match Stamp::of(&one.stat).check(&place.dir, &one.item.name) {
             Ok(false) => Err(self.changed(one)),
             // If it is gone, removing it will say so.
@@ -85,12 +85,12 @@ impl Published {
     }
 
     fn changed(&self, one: &StagedItem) -> Box<MoveError> {
-        let place = one.item.place.as_deref().unwrap_or(&self.source);
+        let place = one.item.place_or(&self.source);
         Box::new(MoveError::Changed { from: place.path_of(&one.item), to: self.target.path(&one.item) })
     }
 
     fn unlink(&self, one: &StagedItem) -> Outcome {
-        let place = one.item.place.as_deref().unwrap_or(&self.source);
+        let place = one.item.place_or(&self.source);
         let name = &one.item.name;
         let failed = |source| {
             let (from, to) = (place.path_of(&one.item), self.target.path(&one.item));

@@ -110,7 +110,7 @@ pub(crate) fn stage_batch(context: &Context, batch: Batch<Target>) -> Part {
     while bytes < most
         && let Some(item) = items.next()
     {
-        let from = item.place.clone().unwrap_or_else(|| Arc::clone(&source));
+        let from = Arc::clone(item.place_or(&source));
         let stager = Stager { context, copying, route: &route, from: &from, target: &target };
         match stager.stage(&item, &staged) {
             Ok(Done::Staged(one)) => {
@@ -159,15 +159,15 @@ fn refuse_same(context: &Context, batch: Batch<Target>) -> Part {
 }
 
 /// Whether a source that was named, and not found by a listing, does not exist.
-fn is_missing(source: &Place, item: &Item) -> bool {
-    let place = item.place.as_deref().unwrap_or(source);
+fn is_missing(source: &Arc<Place>, item: &Item) -> bool {
+    let place = item.place_or(source);
     item.hint.is_none() && Stat::at(&place.dir, &item.name) == Err(Errno::NOENT)
 }
 
 fn nothing_is_there(context: &Context, batch: Batch<Target>) -> Part {
     let Batch { source, target, items } = batch;
     let fail = |item: Item| {
-        let path = item.place.as_deref().unwrap_or(&source).path_of(&item);
+        let path = item.place_or(&source).path_of(&item);
         let failure = Box::new(MoveError::Stat { path, source: Errno::NOENT });
         context.settle(&source, &target.place, item, Outcome::Failed(failure))
     };
@@ -177,7 +177,7 @@ fn nothing_is_there(context: &Context, batch: Batch<Target>) -> Part {
 fn nothing_can_be_staged(context: &Context, batch: Batch<Target>, error: Errno) -> Part {
     let Batch { source, target, items } = batch;
     let fail = |item: Item| {
-        let place = item.place.clone().unwrap_or_else(|| Arc::clone(&source));
+        let place = Arc::clone(item.place_or(&source));
         let outcome = why_not_staged(context, &place, &target, &item, error);
         context.settle(&source, &target.place, item, outcome)
     };

@@ -111,7 +111,7 @@ impl Staged {
         }
         let fail = |one: StagedItem| {
             withdraw(copying, &one.stage);
-            let from = one.item.place.as_deref().unwrap_or(&source).path_of(&one.item);
+            let from = one.item.place_or(&source).path_of(&one.item);
             let error = if error == Errno::CANCELED {
                 MoveError::NotReached { path: from }
             } else {
@@ -146,8 +146,8 @@ impl Staged {
         })
     }
 
-    /// Publishes an item; false if something has the name of its target.
-    pub(super) fn publish_one(
+    /// Gives what is staged of an item the name of its target; false if something has that.
+    pub(super) fn give_name(
         context: &Context,
         target: &Target,
         copying: &Copying,

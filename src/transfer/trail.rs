@@ -64,7 +64,7 @@ pub(super) fn clear_along(dest: &Target, run: &Dir, news: &mut Vec<String>) -> b
 fn clear_in(dest: &Target, dir: Dir, path: &[u8], news: &mut Vec<String>) -> bool {
     let Ok(found) = Leftovers::find(&dir) else { return false };
     let Some(leftovers) = found else { return true };
-    let target = Target::new(Place::new(dir, &[dest.place.prefix(), path, b"/"].concat()));
+    let target = Target::new(Place::new(dir, &dest.place.prefix_below(path)));
     news.extend(leftovers.clear(&target));
     matches!(find_base(&target.place.dir), Ok(None))
 }

@@ -62,7 +62,7 @@ impl Coordinator<'_> {
         let dest = Arc::clone(self.planner.target());
         let opened = self.goals.made.open(&self.context, &dest.place, below);
         Ok(opened.and_then(|dir| {
-            let target = self.open_target(dir, &prefix_below(&dest.place, &below.path), false)?;
+            let target = self.open_target(dir, &dest.place.prefix_below(&below.path), false)?;
             self.goals.by_path.insert(below.path.clone(), Arc::clone(&target));
             Ok(target)
         }))
@@ -146,9 +146,4 @@ impl Coordinator<'_> {
             self.tally.refuse(None, Box::new(error));
         }
     }
-}
-
-/// What stands before a name in the directory `path` of `dest`.
-fn prefix_below(dest: &Place, path: &[u8]) -> Vec<u8> {
-    [dest.prefix(), path, b"/"].concat()
 }

@@ -298,9 +298,8 @@ impl Coordinator<'_> {
             }
         };
         let has_arrived = target.has_arrived() || self.context.has_arrived(to.id());
-        let prefix = |place: &Place, name: &[u8]| [place.prefix(), name, b"/"].concat();
-        let place = Arc::new(Place::new(dir, &prefix(source, &item.name)));
-        let target = match self.open_target(to, &prefix(&target.place, item.target_name()), has_arrived) {
+        let place = Arc::new(Place::new(dir, &source.prefix_below(&item.name)));
+        let target = match self.open_target(to, &target.place.prefix_below(item.target_name()), has_arrived) {
             Ok(target) => target,
             Err(error) => {
                 self.end_merged(&item, Err(error));

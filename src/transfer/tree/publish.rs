@@ -8,7 +8,7 @@ use crate::error::MoveError;
 use crate::item::{Outcome, Settled, Verdict, Warning};
 use crate::sys::{Dir, Durable, FileId, NoReplace, Stat, give_mode_held, has_arrived, rename_replacing};
 use crate::transfer::flagless::rename_for_good;
-use crate::transfer::other_name::{back_up, kept_names, restore};
+use crate::transfer::other_name::{Placed, place_with_backup, take_kept_name};
 use crate::transfer::rename::PATIENCE;
 use crate::transfer::{Context, Target};
 
@@ -91,34 +91,31 @@ impl StagedTree {
         let (room, id) = (copying.stage_dir.dir(), Some(self.header.stage_root));
         let dir = &target.place.dir;
         target.note_given(context, self.job.item.target_name());
-        let publish = |stage: &[u8], name: &[u8]| rename_for_good(context, (room, stage), (dir, name), id);
+        // Whether the name was free.
+        let publish = |stage: &[u8], name: &[u8]| {
+            rename_for_good(context, (room, stage), (dir, name), id).map(|done| done == NoReplace::Renamed)
+        };
         for _ in 0..PATIENCE {
-            match publish(&self.header.stage, self.job.item.target_name()).map_err(create)? {
-                NoReplace::Renamed => return Ok(true),
-                NoReplace::Exists => {}
+            if publish(&self.header.stage, self.job.item.target_name()).map_err(create)? {
+                return Ok(true);
             }
             let item = &mut self.job.item;
             match target.judge(context, &self.job.source, item, &self.source)?.verdict {
                 Verdict::Skip => return Ok(false),
                 Verdict::KeepBoth => {
-                    let wanted = item.target_name().to_vec();
-                    for new in kept_names(&wanted) {
-                        if publish(&self.header.stage, &new).map_err(create)? == NoReplace::Renamed {
-                            item.new_name = Some(new.into());
-                            return Ok(true);
-                        }
-                    }
+                    let taken = take_kept_name(item.target_name(), |new| publish(&self.header.stage, new));
+                    item.new_name = Some(taken.map_err(create)?);
+                    return Ok(true);
                 }
                 Verdict::BackUp => {
-                    let Some(backup) = &context.policy.backup else { continue };
-                    let old = back_up(context, &target, &self.job.source, item, backup)?;
-                    match publish(&self.header.stage, item.target_name()) {
-                        Ok(NoReplace::Renamed) => return Ok(true),
-                        Ok(NoReplace::Exists) if old.is_none() => {}
-                        failed => {
-                            restore(context, &target, item, old);
-                            return Err(Box::new(create(failed.err().unwrap_or(Errno::EXIST))));
+                    let take = || publish(&self.header.stage, item.target_name());
+                    match place_with_backup(context, &target, &self.job.source, item, take)? {
+                        Placed::Done(backup) => {
+                            item.backup = backup;
+                            return Ok(true);
                         }
+                        Placed::Other => {}
+                        Placed::Failed(error) => return Err(Box::new(create(error))),
                     }
                 }
                 // The kernel replaces an empty directory, and nothing else.

@@ -74,7 +74,7 @@ impl Coordinator<'_> {
         let parent = top.top.as_ref().ok_or_else(nothing)?;
         let slash: &[u8] = if below.is_empty() { b"" } else { b"/" };
         let path = [&*top.item.name, slash, &below].concat();
-        let prefix = [parent.prefix(), &path, b"/"].concat();
+        let prefix = parent.prefix_below(&path);
         let dir = match parent.dir.open_far(&path) {
             Ok(dir) if dir.id() == merge.source => dir,
             // Another directory has its name now.
