@@ -4,6 +4,8 @@
 //! threads. Opens directories (and makes DEST, for `--mkdir`); looks at no file, but where the user's words cannot be understood without.
 
 mod below;
+#[cfg(feature = "bench-parts")]
+pub(crate) mod bench_parts;
 mod bloom;
 mod destination;
 mod names;
