@@ -7,7 +7,11 @@ use super::pattern::Alternative;
 
 /// The patterns that one pattern stands for.
 #[derive(Debug)]
-pub struct Patterns(Vec<Alternative>);
+pub struct Patterns {
+    alternatives: Vec<Alternative>,
+    /// What the names in a directory may meet, and those in the next one; reused, as a walk does.
+    states: [Vec<(usize, usize)>; 2],
+}
 
 impl Patterns {
     /// Takes a pattern apart.
@@ -15,25 +19,25 @@ impl Patterns {
     /// # Errors
     /// It cannot be: why.
     pub fn parse(pattern: &[u8]) -> Result<Self, String> {
-        Alternative::parse(pattern).map(Self)
+        Ok(Self { alternatives: Alternative::parse(pattern)?, states: Default::default() })
     }
 
     /// Whether a file has a path below the root that is wanted, judged as a walk judges it: name by name.
     #[must_use]
-    pub fn find(&self, directories: &[&[u8]], name: &[u8]) -> bool {
-        let mut states: Vec<(usize, usize)> = Vec::new();
-        for (index, one) in self.0.iter().enumerate() {
+    pub fn find(&mut self, directories: &[&[u8]], name: &[u8]) -> bool {
+        let Self { alternatives, states: [states, next] } = self;
+        states.clear();
+        for (index, one) in alternatives.iter().enumerate() {
             one.enter(|step| states.push((index, step)));
         }
-        let mut next = Vec::new();
         for directory in directories {
-            for &(index, step) in &states {
-                self.0[index].judge(step, directory, true, |step| next.push((index, step)));
-            }
-            std::mem::swap(&mut states, &mut next);
             next.clear();
+            for &(index, step) in states.iter() {
+                alternatives[index].judge(step, directory, true, |step| next.push((index, step)));
+            }
+            std::mem::swap(states, next);
         }
-        states.iter().any(|&(index, step)| self.0[index].judge(step, name, false, |_| {}))
+        states.iter().any(|&(index, step)| alternatives[index].judge(step, name, false, |_| {}))
     }
 }
 

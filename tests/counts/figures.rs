@@ -130,7 +130,8 @@ impl Instructions {
 
     #[track_caller]
     pub(crate) fn compare_or_bless(self, found: Forms<f64>) {
-        let found: Forms<f64> = found.into_iter().map(|(form, count)| (form, count.round())).collect();
+        // Plus 0.0: what is rounded to nothing may be -0.0.
+        let found: Forms<f64> = found.into_iter().map(|(form, count)| (form, count.round() + 0.0)).collect();
         let mut table = String::from("| form | instructions |\n|---|---|\n");
         for (form, count) in &found {
             writeln!(table, "| {form} | {count:.0} |").expect("a String takes everything");
