@@ -12,6 +12,9 @@
 //! `CONTRIBUTING.md` follows one file through every type.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "bench-parts")]
+#[doc(hidden)]
+pub mod bench_parts;
 pub mod cli;
 pub mod error;
 mod exec;

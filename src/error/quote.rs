@@ -41,18 +41,22 @@ fn quote(name: &OsStr, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     // Whether what was written last is inside $'...', where escapes are understood.
     let mut escaping = false;
     for chunk in name.as_bytes().utf8_chunks() {
-        for c in chunk.valid().chars() {
-            if is_printable(c) {
-                match (c, escaping) {
-                    // It ends the quotes that there are, whichever they are.
-                    ('\'', _) => f.write_str("'\\''")?,
-                    (_, true) => write!(f, "''{c}")?,
-                    (_, false) => f.write_char(c)?,
-                }
+        let mut rest = chunk.valid();
+        while let Some(c) = rest.chars().next() {
+            // As much at once as can be written as it is: mostly that is all of it.
+            let plain = rest.find(|c| c == '\'' || !is_printable(c)).unwrap_or(rest.len());
+            let (now, later) = rest.split_at(plain.max(c.len_utf8()));
+            rest = later;
+            if plain > 0 {
+                f.write_str(if escaping { "''" } else { "" })?;
+                f.write_str(now)?;
+                escaping = false;
+            } else if c == '\'' {
+                // It ends the quotes that there are, whichever they are.
+                f.write_str("'\\''")?;
                 escaping = false;
             } else {
-                let mut utf8 = [0; 4];
-                for &byte in c.encode_utf8(&mut utf8).as_bytes() {
+                for &byte in now.as_bytes() {
                     escape(byte, &mut escaping, f)?;
                 }
             }

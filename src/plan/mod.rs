@@ -4,6 +4,8 @@
 //! threads. Opens directories (and makes DEST, for `--mkdir`); looks at no file, but where the user's words cannot be understood without.
 
 mod below;
+#[cfg(feature = "bench-parts")]
+pub(crate) mod bench_parts;
 mod bloom;
 mod destination;
 mod names;
@@ -106,8 +108,9 @@ impl Planner {
     fn plan_at(&mut self, candidate: Candidate, settled: bool) -> Planned {
         let (path, only_directory) = strip_slashes(&candidate.path);
         let (parent, name) = split(path);
+        let fingerprint = self.places.source(parent, name);
         if !settled {
-            match self.places.overlap(path, parent) {
+            match self.places.overlap(fingerprint, parent) {
                 Overlap::None => {}
                 Overlap::Within => return Planned::Wait(candidate),
                 Overlap::Around => {
@@ -177,7 +180,7 @@ impl Planner {
             order,
             within: None,
         };
-        self.places.note_source(path);
+        self.places.note_source(fingerprint);
         if settled || standing != Standing::Free {
             Planned::Alone { source, below, item }
         } else {

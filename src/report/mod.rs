@@ -16,6 +16,8 @@ use rustix::io::Errno;
 use crate::error::Cause;
 
 mod answers;
+#[cfg(feature = "bench-parts")]
+pub(crate) mod bench_parts;
 mod counters;
 mod estimate;
 mod lines;

@@ -17,6 +17,8 @@ use crate::error::{MoveError, Result};
 use crate::transfer::is_hidden_name;
 
 mod agenda;
+#[cfg(feature = "bench-parts")]
+pub(crate) mod bench_parts;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
 mod list;

@@ -107,7 +107,10 @@ impl Alphabet {
         if text.iter().all(|byte| (32..127).contains(byte)) {
             return Cow::Borrowed(text);
         }
-        letters(text).map(|letter| self.byte(letter)).collect()
+        // Never longer than the text, whose letters become bytes.
+        let mut encoded = Vec::with_capacity(text.len());
+        encoded.extend(letters(text).map(|letter| self.byte(letter)));
+        Cow::Owned(encoded)
     }
 
     fn byte(&self, letter: Letter) -> u8 {

@@ -93,9 +93,11 @@ impl Strace {
         let (output, log) = self.run(pmove, &["--summary-only", "--summary-columns=calls,name"]);
         let mut counts = Counts::default();
         for line in log.lines() {
-            // Between two lines of dashes: "  12 openat". Outside of them a heading and the total.
+            // Between two lines of dashes: "  12 openat". Outside of them a heading and the total; and where a thread has
+            // ended too quickly, its number and "???( <detached ...>".
             if let Some((calls, name)) = line.trim().split_once(char::is_whitespace)
                 && let Ok(calls) = calls.parse()
+                && is_call(name.trim())
                 && name.trim() != "total"
             {
                 counts.add(name.trim(), calls);
@@ -157,7 +159,7 @@ fn parse(log: &str) -> Vec<Call> {
         }
         // What else there is: signals (`---`) and exits (`+++`).
         let Some((name, _)) = rest.split_once('(') else { continue };
-        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+        if !is_call(name) {
             continue;
         }
         let mut text = &rest[name.len()..];
@@ -171,6 +173,11 @@ fn parse(log: &str) -> Vec<Call> {
         calls.push(Call { thread, name: name.to_owned(), text: text.to_owned(), ended });
     }
     calls
+}
+
+/// Whether this is what system calls are named like.
+fn is_call(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 /// Numbers of the calls in a record.
