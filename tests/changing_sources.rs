@@ -124,8 +124,8 @@ fn h19_what_changes_while_it_is_read_stays() {
                 let name = format!("{dir}{name}");
                 let path = sides.from.join(&name);
                 Tree::new().file(&name, vec![7; 33 << 20]).mtime(5, 5).build(&sides.from);
-                // Each call copies 32 MiB at most: it changes between two of them.
-                let calls = "copy_file_range,sendfile:delay_exit=300ms";
+                // Each call copies a part: it changes between two of them.
+                let calls = "copy_file_range,splice:delay_exit=300ms:when=1..2";
                 let operand = if dir.is_empty() { &*name } else { "t" };
                 let running = injected(sides.pmove().arg(operand).arg(&*sides.to), &[calls]).spawn();
                 wait_until("it is being copied", || !names(&sides.to).is_empty());

@@ -167,7 +167,7 @@ fn h47_without_proc_stages_have_names() {
     }
 }
 
-/// What `copy_file_range` and `sendfile` have been seen to say where reading and writing work.
+/// What `copy_file_range` and `splice` have been seen to say where reading and writing work.
 const ZOO: &[&str] =
     &["EXDEV", "EINVAL", "EPERM", "EOPNOTSUPP", "ENOENT", "EACCES", "ETXTBSY", "ENOSYS", "EIO", "EBADF", "ENOMEM"];
 
@@ -183,12 +183,12 @@ fn h51_whatever_the_kernels_copying_says_the_content_is_right() {
     let long = content(100 << 20);
     let all = "copy_file_range:error=EXDEV";
     for (n, error) in ZOO.iter().enumerate() {
-        for (k, call) in ["copy_file_range", "sendfile"].into_iter().enumerate() {
+        for (k, call) in ["copy_file_range", "splice"].into_iter().enumerate() {
             // The long file is for some, or it takes a minute.
             let (len, when) = if (n + k) % 4 == 0 { (long.len(), "2+") } else { (70_000, "1+") };
             fs::write(from.join("f"), &long[..len]).unwrap();
             let inject = format!("{call}:error={error}:when={when}");
-            let faults: &[&str] = if call == "sendfile" { &[all, &inject] } else { &[&inject] };
+            let faults: &[&str] = if call == "splice" { &[all, &inject] } else { &[&inject] };
             injected(Pmove::new().arg("f").arg(bound.path()).cwd(&from), faults).run().ok().stderr_is("");
             assert!(fs::read(to.join("f")).unwrap() == long[..len], "{call} {error}");
             assert!(names(&from).is_empty());
@@ -196,11 +196,13 @@ fn h51_whatever_the_kernels_copying_says_the_content_is_right() {
     }
     // What means that the target is full is said, and nothing is published.
     for error in ["ENOSPC", "EDQUOT", "EFBIG"] {
-        for call in ["copy_file_range", "sendfile"] {
+        for call in ["copy_file_range", "splice"] {
             fs::remove_file(to.join("f")).ok();
             fs::write(from.join("f"), &long[..70_000]).unwrap();
-            let inject = format!("{call}:error={error}");
-            let faults: &[&str] = if call == "sendfile" { &[all, &inject] } else { &[&inject] };
+            // The second one is that which writes.
+            let when = if call == "splice" { 2 } else { 1 };
+            let inject = format!("{call}:error={error}:when={when}");
+            let faults: &[&str] = if call == "splice" { &[all, &inject] } else { &[&inject] };
             injected(Pmove::new().arg("f").arg(bound.path()).cwd(&from), faults).run().fails_with(1);
             assert!(names(&to).is_empty());
             assert!(fs::read(from.join("f")).unwrap() == long[..70_000]);
@@ -212,7 +214,7 @@ fn h51_whatever_the_kernels_copying_says_the_content_is_right() {
 #[ignore = "needs strace"]
 fn h59_interrupted_calls_are_made_again() {
     for sides in [across(), back()] {
-        let calls = ["copy_file_range", "sendfile", "pwrite64", "fsync", "ftruncate", "write", "flock"];
+        let calls = ["copy_file_range", "splice", "pwrite64", "fsync", "ftruncate", "write", "flock"];
         for call in calls {
             Tree::new()
                 .file("f", content(70_000))
@@ -223,7 +225,7 @@ fn h59_interrupted_calls_are_made_again() {
             // Those that stand in for one another are to be tried, too.
             let mut faults = vec![format!("{call}:error=EINTR:when=1..2")];
             if call == "pwrite64" {
-                faults.extend(["copy_file_range:error=EXDEV".into(), "sendfile:error=EINVAL".into()]);
+                faults.extend(["copy_file_range:error=EXDEV".into(), "splice:error=EINVAL".into()]);
             }
             let faults: Vec<&str> = faults.iter().map(String::as_str).collect();
             injected(sides.pmove().args(["f", "s", "d"]).arg(&*sides.to), &faults).run().ok().stderr_is("");

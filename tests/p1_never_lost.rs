@@ -51,9 +51,9 @@ fn h01_a_file_size_limit_harms_nothing() {
 
 /// System calls to fail on the way, all of which come before the source may go.
 const FATAL: &[&str] = &[
-    "copy_file_range,sendfile,pwrite64:error=EIO",
-    "copy_file_range,sendfile,pwrite64:error=ENOSPC",
-    "copy_file_range,sendfile,pwrite64:error=EDQUOT",
+    "copy_file_range,splice,pwrite64:error=EIO",
+    "copy_file_range,splice,pwrite64:error=ENOSPC",
+    "copy_file_range,splice,pwrite64:error=EDQUOT",
     "fsync,syncfs,fdatasync:error=EIO",
     "fsync,syncfs,fdatasync:error=ENOSPC",
     "fsync,syncfs,fdatasync:error=EDQUOT",
@@ -88,9 +88,9 @@ fn h03_every_way_of_copying_is_as_safe_as_the_next() {
     // What the kernel cannot do is gone on with by other means, from where it stopped.
     for inject in [
         &["copy_file_range:error=EXDEV"][..],
-        &["copy_file_range:error=EINVAL", "sendfile:error=EINVAL"],
-        &["copy_file_range:retval=0", "sendfile:retval=0"],
-        &["copy_file_range:error=EPERM:when=2+", "sendfile:error=EIO:when=2"],
+        &["copy_file_range:error=EINVAL", "splice:error=EINVAL"],
+        &["copy_file_range:retval=0", "splice:retval=0"],
+        &["copy_file_range:error=EPERM:when=2+", "splice:error=EIO:when=2"],
         &["ioctl:error=EINVAL", "copy_file_range:error=ENOSYS"],
     ] {
         for sides in [across(), back()] {
@@ -214,7 +214,7 @@ fn p1_one_device_takes_one_rename_and_never_unlinks() {
     Tree::new().file("f", "old").build(&sides.to);
     let (output, calls) = Strace::new().only("%file,%desc").record(sides.pmove().arg("f").arg(&*sides.to));
     output.ok();
-    let forbidden = ["unlink", "unlinkat", "linkat", "copy_file_range", "sendfile"];
+    let forbidden = ["unlink", "unlinkat", "linkat", "copy_file_range", "splice"];
     assert!(!calls.iter().any(|call| forbidden.contains(&&*call.name)), "{calls:?}");
     assert_eq!(fs::read(sides.to.join("f")).unwrap(), b"new");
 }

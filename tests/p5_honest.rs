@@ -176,7 +176,7 @@ const FAILURES: &[(&str, &str)] = &[
     ("fsync,syncfs:error=EIO", "durable: Input/output error; 'f' stays"),
     ("linkat:error=EPERM", "cannot create regular file 'TO/f': Operation not permitted"),
     ("unlinkat:error=EROFS:when=1", "cannot remove 'f': Read-only file system"),
-    ("copy_file_range,sendfile,pwrite64:error=ENOSPC", "error writing 'TO/f': No space left on device"),
+    ("copy_file_range,splice,pwrite64:error=ENOSPC", "error writing 'TO/f': No space left on device"),
     ("utimensat:error=EIO", "preserving times for 'TO/f': Input/output error"),
 ];
 

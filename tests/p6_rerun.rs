@@ -32,7 +32,7 @@ const CALLS: &[&str] = &[
     "write",
     "pwrite64",
     "copy_file_range",
-    "sendfile",
+    "splice",
     "fsync",
     "syncfs",
     "fchmod",

@@ -68,7 +68,7 @@ fn h18_an_unreadable_directory_keeps_its_tree() {
 #[ignore = "needs strace"]
 fn h18_a_step_that_fails_at_the_hundredth_file_keeps_the_tree() {
     for inject in [
-        "sendfile,copy_file_range,pwrite64:error=ENOSPC:when=100+",
+        "splice,copy_file_range,pwrite64:error=ENOSPC:when=100+",
         "openat:error=EMFILE:when=300",
         "openat:error=EIO:when=300",
         "utimensat:error=EIO:when=100",

@@ -86,7 +86,7 @@ fn run_and_kill(load: Load, from: &Path, to: &Path) -> Left {
     if load.is_small() {
         // So that all takes nearly twice the time between two checkpoints.
         let delay = 2 * SECONDS * 1_000_000 * 9 / 10 / load.files;
-        pmove = injected(pmove, &[&format!("sendfile:delay_exit={delay}")]);
+        pmove = injected(pmove, &[&format!("pwrite64:delay_exit={delay}")]);
     }
     let mut running = pmove.spawn();
     let mut left = Left { at_checkpoint: 0, at_end: 0 };
@@ -115,13 +115,12 @@ fn run_and_kill(load: Load, from: &Path, to: &Path) -> Left {
     }
 }
 
-/// The bytes, and the files, that a run copied.
-fn copied(calls: &[Call]) -> (u64, u64) {
-    let counts = calls.iter().filter(|call| call.is_ok()).filter_map(|call| {
-        let count: u64 = call.text.rsplit_once(" = ")?.1.trim().parse().ok()?;
-        (count > 0).then_some(count)
-    });
-    counts.fold((0, 0), |(bytes, files), count| (bytes + count, files + 1))
+/// The bytes that a run copied, and how many files of `size` bytes that is. What goes through a pipe is counted on its way in.
+fn copied(calls: &[Call], size: u64) -> (u64, u64) {
+    let is_drain = |call: &Call| call.name == "splice" && call.text.split(", ").nth(1) == Some("NULL");
+    let counts = calls.iter().filter(|call| call.is_ok() && !is_drain(call));
+    let bytes = counts.filter_map(|call| call.text.rsplit_once(" = ")?.1.trim().parse::<u64>().ok()).sum::<u64>();
+    (bytes, bytes.div_ceil(size))
 }
 
 #[expect(clippy::print_stderr, reason = "a measurement's report")]
@@ -141,10 +140,10 @@ fn resumes(load: Load, loses_power: bool) {
         machine.boot();
     }
     let pmove = Pmove::new().args(["-j", "1", "d"]).arg(&to).cwd(&from).timeout(Duration::from_mins(10));
-    let (output, calls) = Strace::new().only("copy_file_range,sendfile,pwrite64").record(pmove);
+    let (output, calls) = Strace::new().only("copy_file_range,splice,pwrite64").record(pmove);
     output.ok();
-    let (bytes, files) = copied(&calls);
     let (size, all) = (load.bytes / load.files, load.files);
+    let (bytes, files) = copied(&calls, size);
     eprintln!(
         "{all} files, {} MiB, {}: {left:?}; copied again {files} files, {} MiB",
         load.bytes >> 20,

@@ -3,24 +3,31 @@
 /// Words of a block: one cache line, so that a question costs one miss.
 const BLOCK: usize = 8;
 
+/// Words of a page of memory.
+const PAGE: usize = 512;
+
 /// Blocks: 8 MiB in all. At two million entries about one answer in ten thousand is a false yes.
 const BLOCKS: usize = 1 << 17;
 
-/// A Bloom filter over 64-bit fingerprints. Memory is taken page by page, as it is needed.
+/// A Bloom filter over 64-bit fingerprints. Memory is taken page by page, as it is needed. Not by the kernel: what it gives
+/// for reading has to be given again for writing, and for that it interrupts every thread of the process.
 #[derive(Debug, Default)]
 pub(super) struct Bloom {
-    words: Vec<u64>,
+    pages: Vec<Option<Box<[u64; PAGE]>>>,
 }
 
 impl Bloom {
     /// Adds a fingerprint. False if it was (or seems to have been) there.
     pub(super) fn insert(&mut self, fingerprint: u64) -> bool {
-        if self.words.is_empty() {
-            self.words = vec![0; BLOCKS * BLOCK];
+        if self.pages.is_empty() {
+            self.pages.resize_with(BLOCKS * BLOCK / PAGE, || None);
         }
+        let (start, bits) = bits(fingerprint);
+        // A block lies on one page.
+        let page = self.pages[start / PAGE].get_or_insert_with(|| Box::new([0; PAGE]));
         let mut is_new = false;
-        for (word, mask) in bits(fingerprint) {
-            let word = &mut self.words[word];
+        for (word, mask) in bits {
+            let word = &mut page[start % PAGE + word];
             is_new |= *word & mask == 0;
             *word |= mask;
         }
@@ -29,15 +36,17 @@ impl Bloom {
 
     /// Whether a fingerprint was, or seems to have been, added.
     pub(super) fn contains(&self, fingerprint: u64) -> bool {
-        !self.words.is_empty() && bits(fingerprint).all(|(word, mask)| self.words[word] & mask != 0)
+        let (start, mut bits) = bits(fingerprint);
+        let page = self.pages.get(start / PAGE).and_then(Option::as_ref);
+        page.is_some_and(|page| bits.all(|(word, mask)| page[start % PAGE + word] & mask != 0))
     }
 }
 
-/// The eight bits of a fingerprint: one in each word of its block.
-fn bits(fingerprint: u64) -> impl Iterator<Item = (usize, u64)> {
+/// The first word of a fingerprint's block, and its eight bits: one in each word of the block.
+fn bits(fingerprint: u64) -> (usize, impl Iterator<Item = (usize, u64)>) {
     let block = usize::try_from(fingerprint >> 47).unwrap_or(0) % BLOCKS;
     // The low 48 bits, six for each word.
-    (0..BLOCK).map(move |word| (block * BLOCK + word, 1 << ((fingerprint >> (6 * word)) & 63)))
+    (block * BLOCK, (0..BLOCK).map(move |word| (word, 1 << ((fingerprint >> (6 * word)) & 63))))
 }
 
 #[cfg(test)]

@@ -81,6 +81,11 @@ impl Counters {
         self.moved.add(files);
     }
 
+    /// Bytes copied so far, durable or not.
+    pub(crate) fn bytes_copied(&self) -> u64 {
+        self.copied.get()
+    }
+
     /// So many more bytes have been copied. Called once a slice, not once a file.
     pub fn copied(&self, bytes: u64) {
         self.copied.add(bytes);

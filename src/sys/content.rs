@@ -2,8 +2,9 @@
 
 use std::os::fd::OwnedFd;
 
-use rustix::fs::SeekFrom;
+use rustix::fs::{Advice, FallocateFlags, SeekFrom};
 use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, SpliceFlags};
 
 use super::fault::{Op, call, sized};
 
@@ -49,12 +50,57 @@ pub(crate) fn copy_range(from: &OwnedFd, to: &OwnedFd, offset: u64, len: u64) ->
     rustix::io::retry_on_intr(|| sized(Op::CopyRange, len, &mut copy)).map(Transferred::from)
 }
 
-/// Has the kernel copy up to `len` bytes at `offset` to the position at which `to` stands.
-pub(crate) fn send(from: &OwnedFd, to: &OwnedFd, offset: u64, len: u64) -> Result<Transferred, Errno> {
-    let mut offset = offset;
-    let len = usize::try_from(len).unwrap_or(usize::MAX);
-    let mut send = |len| rustix::fs::sendfile(to, from, Some(&mut offset), len);
-    rustix::io::retry_on_intr(|| sized(Op::Send, len, &mut send)).map(Transferred::from)
+/// A pipe through which the kernel hands pages of one file to another: they are copied once, not twice.
+#[derive(Debug)]
+pub(crate) struct Pipe {
+    inlet: OwnedFd,
+    outlet: OwnedFd,
+}
+
+impl Pipe {
+    /// What a pipe holds, if it is allowed to: as much as an ordinary user may ask for (pipe(7)). Bytes.
+    const CAPACITY: usize = 1 << 20;
+
+    /// An empty pipe.
+    pub(crate) fn open() -> Result<Self, Errno> {
+        let (outlet, inlet) = call(Op::MakePipe, b"", || rustix::pipe::pipe_with(PipeFlags::CLOEXEC))?;
+        // A user who has many pipes gets small ones. They do, too.
+        rustix::pipe::fcntl_setpipe_size(&inlet, Self::CAPACITY).ok();
+        Ok(Self { inlet, outlet })
+    }
+
+    /// Puts up to `len` bytes of `from` at `offset` into the pipe, which is empty: as many as it holds.
+    pub(crate) fn fill(&self, from: &OwnedFd, offset: u64, len: u64) -> Result<Transferred, Errno> {
+        let mut offset = offset;
+        let len = usize::try_from(len).unwrap_or(usize::MAX).min(Self::CAPACITY);
+        let mut fill =
+            |len| rustix::pipe::splice(from, Some(&mut offset), &self.inlet, None, len, SpliceFlags::empty());
+        rustix::io::retry_on_intr(|| sized(Op::FillPipe, len, &mut fill)).map(Transferred::from)
+    }
+
+    /// Writes up to `len` bytes of what is in the pipe to `to` at `offset`. How many it were.
+    pub(crate) fn drain(&self, to: &OwnedFd, offset: u64, len: u64) -> Result<u64, Errno> {
+        let mut offset = offset;
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        let mut drain =
+            |len| rustix::pipe::splice(&self.outlet, None, to, Some(&mut offset), len, SpliceFlags::empty());
+        rustix::io::retry_on_intr(|| sized(Op::DrainPipe, len, &mut drain)).map(|count| count as u64)
+    }
+}
+
+/// Takes room for `len` bytes, without making `file` longer.
+///
+/// # Errors
+/// ENOSPC and EDQUOT where there is not so much; EOPNOTSUPP and others where that cannot be done beforehand.
+pub(crate) fn reserve(file: &OwnedFd, len: u64) -> Result<(), Errno> {
+    let reserve = || rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, 0, len);
+    rustix::io::retry_on_intr(|| call(Op::Reserve, b"", reserve))
+}
+
+/// Has the kernel begin to write back what was written to `file` from `offset` on, and forget what is written back
+/// already. A hint: nothing depends on it.
+pub(crate) fn write_back(file: &OwnedFd, offset: u64, len: u64) {
+    rustix::fs::fadvise(file, offset, std::num::NonZeroU64::new(len), Advice::DontNeed).ok();
 }
 
 fn seek(file: &OwnedFd, to: SeekFrom) -> Result<u64, Errno> {
@@ -64,11 +110,6 @@ fn seek(file: &OwnedFd, to: SeekFrom) -> Result<u64, Errno> {
 /// Writes as much of `bytes` as one call of `write` takes.
 fn write(bytes: &[u8], write: impl Fn(&[u8]) -> Result<usize, Errno>) -> Result<usize, Errno> {
     rustix::io::retry_on_intr(|| sized(Op::Write, bytes.len(), |len| write(&bytes[..len])))
-}
-
-/// Sets the position at which `file` stands.
-pub(crate) fn seek_to(file: &OwnedFd, offset: u64) -> Result<(), Errno> {
-    seek(file, SeekFrom::Start(offset)).map(drop)
 }
 
 /// Reads at `offset`; fewer bytes than asked for do not mean the end, none does.

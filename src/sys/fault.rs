@@ -69,8 +69,14 @@ pub enum Op {
     Clone,
     /// `copy_file_range`.
     CopyRange,
-    /// `sendfile`.
-    Send,
+    /// `pipe2`.
+    MakePipe,
+    /// `splice` from a file.
+    FillPipe,
+    /// `splice` to a file.
+    DrainPipe,
+    /// `fallocate`.
+    Reserve,
     /// `lseek`.
     Seek,
     /// `pread`.

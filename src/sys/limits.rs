@@ -26,6 +26,17 @@ pub(crate) fn descriptor_limit() -> usize {
     usize::try_from(soft).unwrap_or(usize::MAX)
 }
 
+/// The machine's memory. Bytes.
+pub(crate) fn memory() -> u64 {
+    // A test cannot fill a machine's memory.
+    #[cfg(debug_assertions)]
+    if let Some(bytes) = std::env::var("PMOVE_TEST_MEMORY").ok().and_then(|bytes| bytes.parse().ok()) {
+        return bytes;
+    }
+    let info = rustix::system::sysinfo();
+    u64::from(info.mem_unit) * info.totalram
+}
+
 /// The user whose rights count. Asked once: pmove never changes it.
 pub(crate) fn effective_user() -> u32 {
     static USER: OnceLock<u32> = OnceLock::new();

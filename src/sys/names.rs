@@ -1,6 +1,7 @@
 //! Making, renaming and removing names of files.
 
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
@@ -96,12 +97,33 @@ pub(crate) fn create_named(dir: &Dir, name: &[u8], mode: u32) -> Result<OwnedFd,
     call(Op::Create, name, || rustix::fs::openat(dir.fd(), name, flags, Mode::from_raw_mode(mode)))
 }
 
+/// How unnamed files get their names here: what was learnt of it.
+#[derive(Debug, Default)]
+pub(crate) struct Naming {
+    needs_proc: AtomicBool,
+}
+
 /// Gives an unnamed file its name, which must be free: EEXIST otherwise.
 ///
 /// # Errors
 /// ENOENT where /proc is not mounted.
-pub(crate) fn publish_unnamed(file: &OwnedFd, dir: &Dir, name: &[u8]) -> Result<(), Errno> {
-    // The /proc way works for everybody; AT_EMPTY_PATH needs a capability (linkat(2)).
+pub(crate) fn publish_unnamed(by: &Naming, file: &OwnedFd, dir: &Dir, name: &[u8]) -> Result<(), Errno> {
+    if !by.needs_proc.load(Ordering::Relaxed) {
+        let publish = || rustix::fs::linkat(file, c"", dir.fd(), name, AtFlags::EMPTY_PATH);
+        match call(Op::Publish, name, publish) {
+            // Also where `dir` is gone: asking again says so again.
+            Err(Errno::NOENT | Errno::PERM | Errno::INVAL) => {}
+            published => return published,
+        }
+        publish_through_proc(file, dir, name)?;
+        by.needs_proc.store(true, Ordering::Relaxed);
+        return Ok(());
+    }
+    publish_through_proc(file, dir, name)
+}
+
+/// The way that works for everybody: `AT_EMPTY_PATH` needs a capability before Linux 6.10 (linkat(2)).
+fn publish_through_proc(file: &OwnedFd, dir: &Dir, name: &[u8]) -> Result<(), Errno> {
     let mut path = [0_u8; 32];
     let len = {
         use std::io::Write as _;

@@ -4,21 +4,34 @@
 //! the same offset. A source that shrinks or grows meanwhile is noticed.
 
 use std::os::fd::OwnedFd;
+use std::sync::{Mutex, PoisonError};
 
 use rustix::io::Errno;
 
 use crate::item::How;
 use crate::sys::{
-    Stat, Transferred, clone_whole, copy_range, next_extent, read_at, seek_to, send, set_size, write_all_at,
+    Pipe, Stat, Transferred, clone_whole, copy_range, next_extent, read_at, reserve, set_size, write_all_at, write_back,
 };
 
-use super::Context;
 use super::stamp::Stamp;
 use super::target::Route;
+use super::{Context, SyncMode};
 
 /// So many bytes at most in one call, so that the progress line moves and a signal is heard. (One call must
 /// also stay below 2 GiB: some C libraries cut the count it returns to 32 bits.)
 const SLICE: u64 = 32 << 20;
+
+/// So few bytes are read and written: that costs less than handing pages over.
+const FEW: u64 = 64 << 10;
+
+/// For a file of this size or more, taking room beforehand costs less than it saves. Bytes.
+const WORTH_RESERVING: u64 = 128 << 10;
+
+/// So much is written before its writing back is begun: the barrier at the end then has little left to wait for.
+const WINDOW: u64 = 32 << 20;
+
+/// So much of what is being written back may stay in memory, where a run is larger than that.
+const WRITING_BACK: u64 = 8 * WINDOW;
 
 /// Reading a file of this size or more takes long enough for a look whether it has changed. Bytes.
 const LONG: u64 = 64 << 10;
@@ -40,9 +53,33 @@ struct Copy<'a> {
     route: &'a Route,
     from: &'a OwnedFd,
     to: &'a OwnedFd,
-    /// Where `to` stands, as far as sequential writes go.
-    position: u64,
+    pipe: InPipe,
+    /// Up to here it is being written back.
+    written_back: u64,
     how: How,
+}
+
+/// The pipe of one copy.
+enum InPipe {
+    NotYet,
+    Empty(Pipe),
+    /// It does not work for this file.
+    Never,
+}
+
+/// Empty pipes, for whoever copies next.
+#[derive(Debug, Default)]
+pub(crate) struct Pipes(Mutex<Vec<Pipe>>);
+
+impl Pipes {
+    fn take(&self) -> Option<Pipe> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        kept.or_else(|| Pipe::open().ok())
+    }
+
+    fn put_back(&self, pipe: Pipe) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(pipe);
+    }
 }
 
 /// A content that was copied.
@@ -61,39 +98,48 @@ pub(crate) fn copy_content(
     to: &OwnedFd,
     stat: &Stat,
 ) -> Result<Copied, ContentError> {
-    let mut copy = Copy { context, route, from, to, position: 0, how: How::default() };
-    if stat.size == 0 {
-        // Files of procfs and of some FUSE servers have content though their size is 0: believe a read only.
-        let bytes = copy.until_end(0)?;
-        return Ok(Copied { bytes, how: copy.how });
+    let mut copy = Copy { context, route, from, to, pipe: InPipe::NotYet, written_back: 0, how: How::default() };
+    let copied = copy.all(stat);
+    if let InPipe::Empty(pipe) = copy.pipe {
+        context.pipes.put_back(pipe);
     }
-    if route.may_clone() {
-        match clone_whole(from, to) {
-            Ok(()) => {
-                context.counters.copied(stat.size);
-                return Ok(Copied { bytes: stat.size, how: How { reflink: Some(true), ..copy.how } });
-            }
-            Err(Errno::XDEV | Errno::OPNOTSUPP | Errno::NOTTY | Errno::NOSYS) => route.cannot_clone(),
-            // This file only (flags that differ, an active swap file, …); should the target be full, copying
-            // will say so.
-            Err(_) => copy.how.reflink = Some(false),
-        }
-    }
-    let bytes = if stat.may_have_holes() {
-        copy.how.holes = true;
-        copy.extents(stat)?
-    } else {
-        copy.extent(0, stat.size, true).map(|()| stat.size)?
-    };
-    // What takes long to read may be written to meanwhile: then this is a mixture. (A small file is only compared before it
-    // is retired.)
-    if stat.size >= LONG && !Stat::of(from).is_ok_and(|now| Stamp::of(stat).matches(&now)) {
-        return Err(ContentError::Changed);
-    }
-    Ok(Copied { bytes, how: copy.how })
+    copied
 }
-
 impl Copy<'_> {
+    /// Copies all.
+    fn all(&mut self, stat: &Stat) -> Result<Copied, ContentError> {
+        if stat.size == 0 {
+            // Files of procfs and of some FUSE servers have content though their size is 0: believe a read only.
+            let bytes = self.until_end(0)?;
+            return Ok(Copied { bytes, how: self.how });
+        }
+        if self.route.may_clone() {
+            match clone_whole(self.from, self.to) {
+                Ok(()) => {
+                    self.context.counters.copied(stat.size);
+                    return Ok(Copied { bytes: stat.size, how: How { reflink: Some(true), ..self.how } });
+                }
+                Err(Errno::XDEV | Errno::OPNOTSUPP | Errno::NOTTY | Errno::NOSYS) => self.route.cannot_clone(),
+                // This file only (flags that differ, an active swap file, …); should the target be full, copying
+                // will say so.
+                Err(_) => self.how.reflink = Some(false),
+            }
+        }
+        let bytes = if stat.may_have_holes() {
+            self.how.holes = true;
+            self.extents(stat)?
+        } else {
+            self.reserve(stat.size)?;
+            self.extent(0, stat.size, true).map(|()| stat.size)?
+        };
+        // What takes long to read may be written to meanwhile: then this is a mixture. (A small file is only compared before it
+        // is retired.)
+        if stat.size >= LONG && !Stat::of(self.from).is_ok_and(|now| Stamp::of(stat).matches(&now)) {
+            return Err(ContentError::Changed);
+        }
+        Ok(Copied { bytes, how: self.how })
+    }
+
     /// Copies what is data, and leaves out what is not.
     fn extents(&mut self, stat: &Stat) -> Result<u64, ContentError> {
         let (mut at, mut data) = (0, 0);
@@ -126,6 +172,7 @@ impl Copy<'_> {
                 Transferred::Bytes(count) => {
                     offset += count;
                     self.context.counters.copied(count);
+                    self.begin_write_back(offset);
                 }
             }
         }
@@ -147,20 +194,67 @@ impl Copy<'_> {
                 Ok(Transferred::End) | Err(_) => self.how.offload = Some(false),
             }
         }
-        if self.position == offset || seek_to(self.to, offset).is_ok() {
-            self.position = offset;
-            match send(self.from, self.to, offset, len) {
-                Ok(Transferred::Bytes(count)) => {
-                    self.position += count;
-                    return Ok(Transferred::Bytes(count));
-                }
-                Err(error) if is_full(error) => return Err(ContentError::Write(error)),
-                // The end has to be read to be believed. An error does not say on which side it is: reading and
-                // writing will.
-                Ok(Transferred::End) | Err(_) => self.position = u64::MAX,
-            }
+        if len > FEW
+            && let Some(piped) = self.through_pipe(offset, len)?
+        {
+            return Ok(piped);
         }
         self.by_hand(offset, len)
+    }
+
+    /// Takes room for what will be written, where that makes writing faster.
+    fn reserve(&mut self, size: u64) -> Result<(), ContentError> {
+        if size < WORTH_RESERVING || !self.route.reserves(self.to) {
+            return Ok(());
+        }
+        match reserve(self.to, size) {
+            Err(error) if is_full(error) => Err(ContentError::Write(error)),
+            // Without it, then.
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Has the kernel hand over pages, as many as a pipe holds. None where that does not work.
+    fn through_pipe(&mut self, offset: u64, len: u64) -> Result<Option<Transferred>, ContentError> {
+        if matches!(self.pipe, InPipe::NotYet) && !self.context.named_stages {
+            self.pipe = self.context.pipes.take().map_or(InPipe::Never, InPipe::Empty);
+        }
+        let InPipe::Empty(pipe) = std::mem::replace(&mut self.pipe, InPipe::Never) else { return Ok(None) };
+        let count = match pipe.fill(self.from, offset, len) {
+            Ok(Transferred::Bytes(count)) => count,
+            // The end has to be read to be believed, and an error has to be met by reading.
+            Ok(Transferred::End) | Err(_) => return Ok(None),
+        };
+        let mut done = 0;
+        while done < count {
+            match pipe.drain(self.to, offset + done, count - done) {
+                Ok(0) => break,
+                Ok(written) => done += written,
+                Err(error) if is_full(error) => return Err(ContentError::Write(error)),
+                Err(_) => break,
+            }
+        }
+        // What is left in a pipe must not get into another file.
+        if done == count {
+            self.pipe = InPipe::Empty(pipe);
+        }
+        Ok((done > 0).then_some(Transferred::Bytes(done)))
+    }
+
+    /// Has what was written up to `offset` written back, once that is much: no later barrier has it all to do. A run that is
+    /// large for this machine's memory also lets go of it, or it would push out what others need there.
+    fn begin_write_back(&mut self, offset: u64) {
+        if offset < self.written_back + WINDOW || self.context.sync == SyncMode::None {
+            return;
+        }
+        write_back(self.to, self.written_back, offset - self.written_back);
+        if self.context.is_large_for_memory() {
+            write_back(self.from, self.written_back, offset - self.written_back);
+            if let Some(old) = self.written_back.checked_sub(WRITING_BACK) {
+                write_back(self.to, old, offset - self.written_back);
+            }
+        }
+        self.written_back = offset;
     }
 
     /// Reads and writes.
@@ -169,7 +263,6 @@ impl Copy<'_> {
         let mut buffer = vec![0; len];
         let count = read_at(self.from, &mut buffer, offset).map_err(ContentError::Read)?;
         write_all_at(self.to, &buffer[..count], offset).map_err(ContentError::Write)?;
-        self.position = u64::MAX;
         Ok(Transferred::from(count))
     }
 

@@ -16,6 +16,7 @@ use crate::report::Counters;
 use crate::sys::{Barrier, Dir, FileId, Time};
 
 use super::Target;
+use super::content::Pipes;
 use super::other_name::Given;
 use super::tree::Links;
 
@@ -109,6 +110,9 @@ pub(crate) struct Context {
     pub(crate) named_stages: bool,
     /// How many descriptors the process may hold.
     pub(crate) descriptors: usize,
+    pub(super) pipes: Pipes,
+    /// A run that copies more than this is large for this machine. Bytes.
+    large: u64,
     /// How many directories a tree may hold open at once.
     pub(crate) open_dirs: usize,
     /// Where files with several links are by now: in this run's trees, or published on their own.
@@ -159,6 +163,8 @@ impl Context {
             clock_offset: crate::sys::clock_offset(),
             descriptors,
             named_stages: descriptors < 512 || !crate::sys::has_proc(),
+            pipes: Pipes::default(),
+            large: crate::sys::memory() / 4,
             open_dirs: (descriptors / 16).clamp(1, 1024),
             links: Links::default(),
             max_errors: None,
@@ -194,6 +200,11 @@ impl Context {
         const EACH: usize = 8;
         let most = self.descriptors.saturating_sub(RUN) / EACH;
         NonZeroUsize::new(most).map_or(NonZeroUsize::MIN, |most| most.min(asked))
+    }
+
+    /// Whether so much was copied that it would fill a good part of the machine's memory.
+    pub(super) fn is_large_for_memory(&self) -> bool {
+        self.counters.bytes_copied() > self.large
     }
 
     /// The barrier of the file system that `dir` is on. One for the whole run, so that an error latches.

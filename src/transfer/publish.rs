@@ -229,7 +229,8 @@ fn replace(target: &Target, copying: &Copying, items: &[StagedItem], index: usiz
         (Stage::Named(name, _), _) => name,
         (_, Some(file)) => {
             // linkat cannot replace; rename can, and wants a name.
-            publish_unnamed(file, stage_dir, &fresh).map_err(|error| cannot_publish(target, one, error))?;
+            publish_unnamed(&copying.naming, file, stage_dir, &fresh)
+                .map_err(|error| cannot_publish(target, one, error))?;
             &fresh
         }
         _ => return Err(cannot_publish(target, one, Errno::NOENT)),
@@ -314,7 +315,7 @@ fn name_for_swap(
     let file = file_of(items, index).ok_or(Errno::NOENT)?;
     let staged = Stat::of(file)?;
     let name = copying.stage_dir.swap_name(staged.id, judged.id);
-    publish_unnamed(file, room, &name)?;
+    publish_unnamed(&copying.naming, file, room, &name)?;
     Ok((staged, name))
 }
 

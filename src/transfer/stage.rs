@@ -26,6 +26,10 @@ use ahead::settle_ahead;
 /// So many bytes are staged before a batch goes to its barrier, whatever is left of it.
 const PART_BYTES: u64 = 256 << 20;
 
+/// So many items are staged before they are published and retired, where no barrier is in between: what the kernel has at
+/// hand of a file is still at hand then.
+const PART_WITHOUT_BARRIER: usize = 32;
+
 /// An item that this batch cannot settle.
 #[derive(Debug)]
 pub(crate) enum Deferred {
@@ -105,9 +109,16 @@ pub(crate) fn stage_batch(context: &Context, batch: Batch<Target>) -> Part {
     let mut staged: Vec<StagedItem> = Vec::with_capacity(items.len());
     let mut bytes = 0;
     // Links to one file must be staged together, however large it is.
-    let most = if items.iter().any(|item| item.links != Gathered::No) { u64::MAX } else { PART_BYTES };
+    let (most_bytes, most) = if items.iter().any(|item| item.links != Gathered::No) {
+        (u64::MAX, usize::MAX)
+    } else if context.sync == SyncMode::None || copying.barrier.durability() == Durability::Never {
+        (PART_BYTES, PART_WITHOUT_BARRIER)
+    } else {
+        (PART_BYTES, usize::MAX)
+    };
     let mut items = items.into_iter();
-    while bytes < most
+    while bytes < most_bytes
+        && staged.len() < most
         && let Some(item) = items.next()
     {
         let from = Arc::clone(item.place_or(&source));

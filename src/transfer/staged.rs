@@ -162,9 +162,9 @@ impl Staged {
                 return rename_for_good(context, (copying.stage_dir.dir(), stage), (dir, name), one.staged_id)
                     .map(|done| done == NoReplace::Renamed);
             }
-            Stage::Unnamed(file) => publish_unnamed(file, dir, name),
+            Stage::Unnamed(file) => publish_unnamed(&copying.naming, file, dir, name),
             Stage::Link(first) => match &items[*first].stage {
-                Stage::Unnamed(file) | Stage::Named(_, Some(file)) => publish_unnamed(file, dir, name),
+                Stage::Unnamed(file) | Stage::Named(_, Some(file)) => publish_unnamed(&copying.naming, file, dir, name),
                 _ => Err(Errno::NOENT),
             },
             // Whatever it is now, it is there; or it is not, and has to be copied after all.

@@ -1,5 +1,6 @@
 //! A target directory, and what has been learnt about copying into it.
 
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -9,7 +10,8 @@ use rustix::io::Errno;
 use crate::error::{MoveError, Result};
 use crate::item::{Ask, Gathered, Item, Meeting, Outcome, Place, Refusal, Standing, Verdict, resolve};
 use crate::sys::{
-    Barrier, Dir, FileKind, Stat, folds_case, follow, has_local_clock, is_remote, is_writable, run_token,
+    Barrier, Dir, FileKind, Naming, Stat, folds_case, follow, gains_by_reserving, has_local_clock, is_remote,
+    is_writable, run_token,
 };
 
 use super::Context;
@@ -55,6 +57,7 @@ pub(crate) struct Copying {
     /// Unnamed files don't work here, or could not be closed before they are published, which is when a server says whether
     /// it has taken all.
     pub(crate) no_unnamed: AtomicBool,
+    pub(crate) naming: Naming,
     /// The owner that a file gets when it is made here.
     pub(crate) made_owner: OnceLock<(u32, u32)>,
     routes: Mutex<Vec<(u64, Arc<Route>)>>,
@@ -65,6 +68,7 @@ pub(crate) struct Copying {
 pub(crate) struct Route {
     no_clone: AtomicBool,
     no_range: AtomicBool,
+    reserves: OnceLock<bool>,
 }
 
 impl Route {
@@ -74,6 +78,11 @@ impl Route {
 
     pub(crate) fn may_copy_range(&self) -> bool {
         !self.no_range.load(Ordering::Relaxed)
+    }
+
+    /// Whether room for `file`, which was made at the target, is taken before it is written.
+    pub(crate) fn reserves(&self, file: &OwnedFd) -> bool {
+        *self.reserves.get_or_init(|| gains_by_reserving(file))
     }
 
     pub(crate) fn cannot_clone(&self) {
@@ -174,6 +183,7 @@ impl Target {
                 spent: Spent::default(),
                 trail: Trail::default(),
                 no_unnamed: AtomicBool::new(context.named_stages || self.is_remote()),
+                naming: Naming::default(),
                 made_owner: OnceLock::new(),
                 routes: Mutex::default(),
             })

@@ -10,7 +10,7 @@ const CHANGING: &[&str] = &[
     "write",
     "pwrite64",
     "copy_file_range",
-    "sendfile",
+    "splice",
     "ftruncate",
     "fallocate",
     "fchown",

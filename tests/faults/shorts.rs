@@ -8,7 +8,7 @@ use super::audit::{Likeness, finished};
 use super::sweep::{Findings, sampled};
 use super::world::{Shape, World, cases, hard_cases};
 
-const SIZED: [Op; 4] = [Op::Read, Op::Write, Op::CopyRange, Op::Send];
+const SIZED: [Op; 5] = [Op::Read, Op::Write, Op::CopyRange, Op::FillPipe, Op::DrainPipe];
 
 /// A run in which something falls short is done all the same.
 fn short(world: &World, when: When, most: usize, findings: &mut Findings) {

@@ -162,7 +162,7 @@ impl World {
         let plan = Plan::new();
         match self.case.way {
             Way::Best => plan,
-            Way::ByHand => plan.without(Op::CopyRange, Errno::NOSYS).without(Op::Send, Errno::INVAL),
+            Way::ByHand => plan.without(Op::CopyRange, Errno::NOSYS).without(Op::FillPipe, Errno::INVAL),
             Way::NamedStages => plan.without(Op::CreateUnnamed, Errno::OPNOTSUPP),
             Way::PlainRenames => plan.without(Op::RenameNoReplace, Errno::INVAL),
             // Only a source keeps its name: publishing and hiding give another.
@@ -257,7 +257,7 @@ fn corpus(prefix: &str) -> Tree {
         .mode(0o640)
         .mtime(11, 1)
         .xattr("user.k", "v")
-        .file(path("large"), vec![b'L'; 70_000])
+        .file(path("large"), vec![b'L'; 140_000])
         .mtime(12, 2)
         .file(path("empty"), "")
         .mtime(13, 3)
