@@ -8,14 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use anyhow::{Context, Result};
 use rustix::fs::{Advice, Mode, OFlags, SeekFrom};
 
-use super::files::{Carrier, on_threads, open_dir, times, write_all};
+use super::files::{Carrier, on_threads, open_dir, times};
 use super::{Big, Staging, Through, What, WriteBack};
-
-/// What is read at once, where it is written past the page cache.
-const DIRECT: usize = 4 << 20;
-
-/// Addresses and lengths past the page cache are multiples of this.
-const ALIGNED: usize = 4096;
 
 pub(super) fn run(args: &Big) -> Result<()> {
     let source = rustix::fs::open(&args.sides.source, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
@@ -46,7 +40,7 @@ fn slices(args: &Big, cloned: &OwnedFd, path: &Path, size: u64) -> Result<()> {
     on_threads(args.means.threads, &|| {
         let mut carrier = Carrier::new(&args.means, Staging::Named);
         let source = rustix::fs::open(&args.sides.source, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-        let target = rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+        let target = rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC | carrier.direct(size), Mode::empty())?;
         loop {
             let begin = next.fetch_add(slice, Ordering::Relaxed);
             if begin >= size {
@@ -59,40 +53,12 @@ fn slices(args: &Big, cloned: &OwnedFd, path: &Path, size: u64) -> Result<()> {
             }
             rustix::fs::seek(&source, SeekFrom::Start(begin))?;
             rustix::fs::seek(&target, SeekFrom::Start(begin))?;
-            if args.means.through == Through::Direct {
-                direct(&source, &target, path, begin, length)?;
-            } else {
-                carrier.content(&source, &target, length)?;
-            }
+            carrier.content(&source, &target, length)?;
             if args.write_back == WriteBack::Advised {
                 rustix::fs::fadvise(&target, begin, length.try_into().ok(), Advice::DontNeed)?;
             }
         }
     })
-}
-
-/// Copies a slice, and writes it past the page cache, but for an end that is no multiple of a block.
-fn direct(source: &OwnedFd, target: &OwnedFd, path: &Path, begin: u64, length: u64) -> Result<()> {
-    let past = rustix::fs::open(path, OFlags::WRONLY | OFlags::DIRECT | OFlags::CLOEXEC, Mode::empty())?;
-    rustix::fs::seek(&past, SeekFrom::Start(begin))?;
-    let mut buffer = vec![0; DIRECT + ALIGNED];
-    let shift = buffer.as_ptr().align_offset(ALIGNED);
-    let buffer = &mut buffer[shift..shift + DIRECT];
-    let mut left = length;
-    while left > 0 {
-        let piece = DIRECT.min(usize::try_from(left)?);
-        let read = rustix::io::read(source, &mut buffer[..piece])?;
-        anyhow::ensure!(read > 0, "a file has shrunk");
-        left -= read as u64;
-        if read.is_multiple_of(ALIGNED) {
-            write_all(&past, &buffer[..read])?;
-        } else {
-            rustix::fs::seek(target, SeekFrom::Start(begin + length - left - read as u64))?;
-            write_all(target, &buffer[..read])?;
-            rustix::fs::seek(&past, SeekFrom::Start(begin + length - left))?;
-        }
-    }
-    Ok(())
 }
 
 /// Writes back again and again while copying goes on.

@@ -13,6 +13,15 @@ use super::{Means, Staging, Through};
 /// The largest piece that is read at once: small enough to stay in a core's cache.
 const BUFFER: usize = 256 << 10;
 
+/// The same where each piece is a request to the disk. 4 MiB is what fewer and larger ones gain nothing over.
+const DIRECT: usize = 4 << 20;
+
+/// Below this, a write past the page cache costs more than it saves.
+const DIRECT_FROM: u64 = 256 << 10;
+
+/// Addresses and lengths past the page cache are multiples of this.
+const ALIGNED: usize = 4096;
+
 /// Names that one `getdents64` can bring: larger is not faster.
 const LISTING: usize = 256 << 10;
 
@@ -99,14 +108,22 @@ pub(super) fn unlink(dir: &OwnedFd, name: &CStr) -> Result<()> {
 /// Carries files over, one at a time.
 pub(super) struct Carrier {
     buffer: Vec<u8>,
+    /// Where in the buffer the part begins that is used.
+    shift: usize,
     means: Means,
     staging: Staging,
 }
 
 impl Carrier {
     pub(super) fn new(means: &Means, staging: Staging) -> Self {
-        let buffer = if means.through == Through::ReadWrite { vec![0; BUFFER] } else { Vec::new() };
-        Self { buffer, means: means.clone(), staging }
+        let size = match means.through {
+            Through::ReadWrite => BUFFER,
+            Through::Direct => DIRECT,
+            Through::SendFile | Through::Range | Through::Clone => 0,
+        };
+        let buffer = vec![0; size + ALIGNED];
+        let shift = buffer.as_ptr().align_offset(ALIGNED);
+        Self { buffer, shift, means: means.clone(), staging }
     }
 
     /// Copies one file with its mode and times. The copy has its name already, unless it is staged without one.
@@ -115,17 +132,23 @@ impl Carrier {
         let source = rustix::fs::openat(from, name, flags, Mode::empty())?;
         let stat = rustix::fs::fstat(&source)?;
         let mode = Mode::from_raw_mode(stat.st_mode);
-        let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+        let size = u64::try_from(stat.st_size)?;
+        let flags = OFlags::WRONLY | OFlags::CLOEXEC | self.direct(size);
         let target = match self.staging {
             Staging::Unnamed => rustix::fs::openat(to, c".", flags | OFlags::TMPFILE, mode)?,
             Staging::Named => rustix::fs::openat(to, name, flags | OFlags::CREATE | OFlags::EXCL, mode)?,
         };
-        self.content(&source, &target, u64::try_from(stat.st_size)?)?;
+        self.content(&source, &target, size)?;
         if self.means.xattrs {
             rustix::fs::flistxattr_query(&source)?;
         }
         rustix::fs::futimens(&target, &times(&stat))?;
         Ok(target)
+    }
+
+    /// How a target of this size is opened besides: past the page cache, if that was asked for and is worth it.
+    pub(super) fn direct(&self, size: u64) -> OFlags {
+        if self.means.through == Through::Direct && size >= DIRECT_FROM { OFlags::DIRECT } else { OFlags::empty() }
     }
 
     /// Copies `size` bytes from where the two files stand; no call is made only to meet the end.
@@ -139,22 +162,31 @@ impl Carrier {
             let done = match self.means.through {
                 Through::SendFile => rustix::fs::sendfile(target, source, None, piece)?,
                 Through::Range => rustix::fs::copy_file_range(source, None, target, None, piece)?,
-                Through::ReadWrite | Through::Direct | Through::Clone => {
-                    let piece = piece.min(self.buffer.len());
-                    let read = rustix::io::read(source, &mut self.buffer[..piece])?;
-                    write_all(target, &self.buffer[..read])?;
-                    read
-                }
+                Through::ReadWrite | Through::Direct | Through::Clone => self.through_buffer(source, target, piece)?,
             };
             ensure!(done > 0, "a file has shrunk");
             left -= done as u64;
         }
         Ok(())
     }
+
+    /// Reads once, and writes what was read.
+    fn through_buffer(&mut self, source: &OwnedFd, target: &OwnedFd, piece: usize) -> Result<usize> {
+        let buffer = &mut self.buffer[self.shift..];
+        let usable = buffer.len() / ALIGNED * ALIGNED;
+        let read = rustix::io::read(source, &mut buffer[..piece.min(usable)])?;
+        if !read.is_multiple_of(ALIGNED) && self.means.through == Through::Direct {
+            // The end of a file goes the ordinary way.
+            let flags = rustix::fs::fcntl_getfl(target)?;
+            rustix::fs::fcntl_setfl(target, flags - OFlags::DIRECT)?;
+        }
+        write_all(target, &buffer[..read])?;
+        Ok(read)
+    }
 }
 
 /// Writes all of `bytes`.
-pub(super) fn write_all(target: &OwnedFd, bytes: &[u8]) -> Result<()> {
+fn write_all(target: &OwnedFd, bytes: &[u8]) -> Result<()> {
     let mut written = 0;
     while written < bytes.len() {
         written += rustix::io::write(target, &bytes[written..])?;

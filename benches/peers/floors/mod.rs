@@ -116,7 +116,7 @@ pub(crate) enum Through {
     ReadWrite,
     /// `copy_file_range`
     Range,
-    /// `read`, and `write` past the page cache; only `floor big`
+    /// `read`, and `write` past the page cache where a file is large
     Direct,
     /// `FICLONE`
     Clone,
