@@ -37,7 +37,7 @@ pub(crate) enum Shape {
 }
 
 /// How much there is.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Amount {
     files: usize,
     bytes: u64,
@@ -137,7 +137,14 @@ impl Corpus {
     pub(crate) fn check(self, made: Amount, source: &Path, target: &Path) -> Result<()> {
         let place = if matches!(self, Self::Tree { .. }) { target.join(self.thing()) } else { target.to_owned() };
         let arrived = amount(&place)?;
-        ensure!(arrived == made, "{arrived:?} arrived of {made:?}");
+        ensure!(
+            arrived == made,
+            "of {} files and {} bytes, {} and {} arrived",
+            made.files,
+            made.bytes,
+            arrived.files,
+            arrived.bytes
+        );
         let left = match fs::read_dir(source) {
             Ok(entries) => entries.count(),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,

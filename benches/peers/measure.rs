@@ -20,9 +20,12 @@ pub(crate) struct Taken {
     pub(crate) group: Group,
     pub(crate) ends: Ends,
     pub(crate) samples: Vec<Sample>,
-    /// Why it was measured no further.
-    pub(crate) failure: Option<String>,
+    /// What went wrong in runs that do not count.
+    pub(crate) failures: Vec<String>,
 }
+
+/// A mover that has failed so often, and never done its work, is not tried again.
+const TRIES: usize = 2;
 
 /// A row of the table.
 pub(crate) struct Row {
@@ -84,12 +87,18 @@ pub(crate) fn row(work: &Work, movers: &[Mover], rounds: usize) -> Result<Row> {
     let sides = work.layout.make(work.corpus.room())?;
     let mut taken: Vec<_> = movers
         .iter()
-        .map(|mover| Taken { name: mover.name, group: mover.group, ends: mover.ends, samples: vec![], failure: None })
+        .map(|mover| Taken {
+            name: mover.name,
+            group: mover.group,
+            ends: mover.ends,
+            samples: vec![],
+            failures: vec![],
+        })
         .collect();
     for round in 0..rounds.max(1) {
         for turn in 0..movers.len() {
             let index = (round + turn) % movers.len();
-            if taken[index].failure.is_some() {
+            if taken[index].samples.is_empty() && taken[index].failures.len() >= TRIES {
                 continue;
             }
             match once(work, movers[index], &sides) {
@@ -97,11 +106,13 @@ pub(crate) fn row(work: &Work, movers: &[Mover], rounds: usize) -> Result<Row> {
                 Err(error) => {
                     interrupt::check()?;
                     eprintln!("{}: {}: {error:#}", work.name, movers[index].name);
-                    taken[index].failure = Some(format!("{error:#}"));
+                    taken[index].failures.push(format!("{error:#}"));
                 }
             }
         }
-        eprintln!("{}: round {} of {rounds}", work.name, round + 1);
+        if rounds <= 10 || round % 20 == 19 {
+            eprintln!("{}: round {} of {rounds}", work.name, round + 1);
+        }
     }
     Ok(Row { work: work.clone(), taken })
 }

@@ -175,7 +175,7 @@ fn system(scripts: &Path) -> Vec<Mover> {
             job.shell(program, script)
         }),
         mover("rclone move", program("rclone"), in_a_crowd, |program, job| {
-            job.shell(program, r#"exec "$0" --config="" -q --delete-empty-src-dirs move "$1" "$2""#)
+            job.shell(program, r#"exec "$0" move --config="" -q --delete-empty-src-dirs "$1" "$2""#)
         }),
         mover("Python thread pool", pool, in_a_crowd, |program, job| {
             let mut command = Command::new(program);

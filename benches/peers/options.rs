@@ -76,7 +76,7 @@ impl Options {
         }
         let asked = |work: &Work| self.only.is_empty() || self.only.iter().any(|name| name == work.name);
         let chosen = all.into_iter().filter(asked);
-        Ok(chosen.map(|work| if self.quick { Work { corpus: work.corpus.tenth(), ..work } } else { work }).collect())
+        Ok(chosen.map(|work| if self.quick { work.tenth() } else { work }).collect())
     }
 
     /// The movers asked for.

@@ -66,7 +66,7 @@ fn block(body: &mut String, row: &Row, top: u32) -> u32 {
     figures.sort_by(f64::total_cmp);
     let middle = figures.get(figures.len() / 2).copied().unwrap_or(1.0);
     let scale = figures.last().copied().unwrap_or(1.0).min(3.0 * middle);
-    line(body, "head", 12, top + 20, row.work.title);
+    line(body, "head", 12, top + 20, &row.work.title);
     let mut y = top + HEAD - 8;
     for (taken, figure) in bars {
         bar(body, row, taken, y, figure, scale);

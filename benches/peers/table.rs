@@ -22,13 +22,14 @@ pub(crate) fn markdown(row: &Row) -> String {
     for taken in &row.taken {
         table.push_str(&line(row, taken));
     }
+    for taken in row.taken.iter().filter(|taken| !taken.failures.is_empty()) {
+        let (failed, runs) = (taken.failures.len(), taken.failures.len() + taken.samples.len());
+        table.push_str(&format!("\n{}: {failed} of {runs} runs failed: {}\n", taken.name, taken.failures[0]));
+    }
     table
 }
 
 fn line(row: &Row, taken: &Taken) -> String {
-    if let Some(failure) = &taken.failure {
-        return format!("| {} | failed: {} |||||\n", taken.name, failure.replace('|', "/").replace('\n', " "));
-    }
     let or_none =
         |value: Option<f64>, digits: usize| value.map_or("—".to_owned(), |value| format!("{value:.digits$}"));
     let time = |value: Option<f64>| value.map_or("—".to_owned(), seconds);
@@ -75,7 +76,7 @@ fn mover(row: &Row, taken: &Taken) -> Value {
         "figure": row.figure(taken),
         "times_as_fast_as_mv": row.to_mv(taken),
         "times_the_floor": row.to_floor(taken),
-        "failure": taken.failure,
+        "failures": taken.failures,
         "samples": samples,
     })
 }
