@@ -72,12 +72,13 @@ impl Row {
         Some(self.figure(mv)? / self.figure(taken)?)
     }
 
-    /// How many times as long as the floor that leaves its copies in the same state.
+    /// How many times as long as the lowest floor that leaves its copies in the same state; a rename has but one.
     pub(crate) fn to_floor(&self, taken: &Taken) -> Option<f64> {
-        let mut floors = self.taken.iter().filter(|other| other.group == Group::Floor).peekable();
-        let first = *floors.peek()?;
-        let floor = floors.find(|floor| floor.ends == taken.ends).unwrap_or(first);
-        Some(self.figure(taken)? / self.figure(floor)?)
+        let floors = || self.taken.iter().filter(|other| other.group == Group::Floor);
+        let alike = floors().any(|floor| floor.ends == taken.ends);
+        let compared = floors().filter(|floor| !alike || floor.ends == taken.ends);
+        let lowest = compared.filter_map(|floor| self.figure(floor)).min_by(f64::total_cmp)?;
+        Some(self.figure(taken)? / lowest)
     }
 }
 

@@ -21,7 +21,10 @@ pub(crate) enum Ends {
 pub(crate) enum Group {
     Pmove,
     Peer,
+    /// What others are compared with; of several, the lowest counts.
     Floor,
+    /// A floor that promises less than a mover must: only to be looked at.
+    Cellar,
 }
 
 /// One of those compared.
@@ -235,7 +238,9 @@ fn floors(myself: &Path) -> Vec<Mover> {
     let program = || Some(myself.to_owned());
     let floor =
         |name, ends, suits, command| Mover { group: Group::Floor, ends, ..mover(name, program(), suits, command) };
+    let large = |work: &Work| matches!(work.floor, Below::LargeCopy | Below::Big);
     let small = |work: &Work| work.floor == Below::Copy;
+    let cellar = |mover: Mover| Mover { group: Group::Cellar, ..mover };
     vec![
         floor(
             "floor",
@@ -244,10 +249,9 @@ fn floors(myself: &Path) -> Vec<Mover> {
             |program, job| {
                 let words: &[&str] = match job.work.floor {
                     Below::Rename => &["rename"],
-                    Below::Copy => &["copy"],
-                    Below::LargeCopy => &["copy", "--through=direct"],
+                    Below::Copy | Below::LargeCopy => &["copy"],
                     Below::Tree => &["tree"],
-                    Below::Big => &["big", "-j1", "--through=direct"],
+                    Below::Big => &["big", "-j1"],
                     Below::Clone => &["big", "-j1", "--through=clone"],
                 };
                 job.floor(program, words)
@@ -256,18 +260,26 @@ fn floors(myself: &Path) -> Vec<Mover> {
         floor("floor, durable", Ends::Durable, copies, |program, job| {
             let words: &[&str] = match job.work.floor {
                 Below::Rename | Below::Copy => &["durable"],
-                Below::LargeCopy => &["durable", "--through=direct", "--batch=125"],
+                Below::LargeCopy => &["durable", "--batch=125"],
                 Below::Tree => &["tree", "--durable=everything"],
-                Below::Big => &["big", "-j1", "--through=direct", "--durable=everything"],
+                Below::Big => &["big", "-j1", "--write-back=advised", "--durable=everything"],
                 Below::Clone => &["big", "-j1", "--through=clone", "--durable=everything"],
             };
             job.floor(program, words)
         }),
-        floor("floor, final name", Ends::InMemory, small, |program, job| {
+        floor("floor, past the cache", Ends::InMemory, large, |program, job| match job.work.floor {
+            Below::Big => job.floor(program, &["big", "-j1", "--through=direct"]),
+            _ => job.floor(program, &["copy", "--through=direct"]),
+        }),
+        floor("floor, durable, past the cache", Ends::Durable, large, |program, job| match job.work.floor {
+            Below::Big => job.floor(program, &["big", "-j1", "--through=direct", "--durable=everything"]),
+            _ => job.floor(program, &["durable", "--through=direct", "--batch=125"]),
+        }),
+        cellar(floor("floor, final name", Ends::InMemory, small, |program, job| {
             job.floor(program, &["copy", "--staging=named"])
-        }),
-        floor("floor, durable, final name", Ends::Durable, small, |program, job| {
+        })),
+        cellar(floor("floor, durable, final name", Ends::Durable, small, |program, job| {
             job.floor(program, &["durable", "--staging=named"])
-        }),
+        })),
     ]
 }

@@ -9,7 +9,7 @@ const WIDTH: u32 = 820;
 const LEFT: u32 = 190;
 /// The longest bar: to the right of it is room for what it says.
 const LONGEST: f64 = 440.0;
-const LINE: u32 = 18;
+const LINE: u32 = 17;
 const HEAD: u32 = 40;
 const LEGEND: u32 = 44;
 
@@ -80,7 +80,7 @@ fn bar(body: &mut String, row: &Row, taken: &Taken, y: u32, figure: f64, scale: 
         (Group::Pmove, Ends::Durable) => "pmove",
         (Group::Pmove, Ends::InMemory) => "pmove memory",
         (Group::Peer, _) => "peer",
-        (Group::Floor, _) => "floor",
+        (Group::Floor | Group::Cellar, _) => "floor",
     };
     let length = (LONGEST * (figure / scale).min(1.0)).max(1.0);
     line(body, "name", LEFT - 8, y + 12, taken.name);
