@@ -35,7 +35,7 @@ fn line(row: &Row, taken: &Taken) -> String {
     let time = |value: Option<f64>| value.map_or("—".to_owned(), seconds);
     format!(
         "| {} | {} | {} | {} | {} | {} | {} |\n",
-        taken.name,
+        taken.name.replace('|', "\\|"),
         time(taken.median(|sample| sample.wall)),
         time(taken.least(|sample| sample.wall)),
         or_none(taken.median(|sample| sample.cpu), 2),

@@ -103,7 +103,7 @@ fn renames() -> Vec<Work> {
         work("one-ext4", "50,000 files, one ext4", Layout::One(Fs::Ext4), tiny),
         work("one-xfs", "50,000 files, one xfs", Layout::One(Fs::Xfs), tiny),
         work("one-real", "50,000 files, the real disk", Layout::One(Fs::Real), tiny),
-        few(work("single", "one file, one ext4", Layout::One(Fs::Ext4), flat(1, 4 * KIB))),
+        few(work("single", "one file, one ext4", Layout::One(Fs::Ext4), Corpus::One { bytes: 4 * KIB })),
         few(work(
             "single-across",
             "one file, ext4 → ext4",
