@@ -267,11 +267,11 @@ fn floors(myself: &Path) -> Vec<Mover> {
             };
             job.floor(program, words)
         }),
-        floor("floor, past the cache", Ends::InMemory, large, |program, job| match job.work.floor {
+        floor("floor, direct", Ends::InMemory, large, |program, job| match job.work.floor {
             Below::Big => job.floor(program, &["big", "-j1", "--through=direct"]),
             _ => job.floor(program, &["copy", "--through=direct"]),
         }),
-        floor("floor, durable, past the cache", Ends::Durable, large, |program, job| match job.work.floor {
+        floor("floor, durable, direct", Ends::Durable, large, |program, job| match job.work.floor {
             Below::Big => job.floor(program, &["big", "-j1", "--through=direct", "--durable=everything"]),
             _ => job.floor(program, &["durable", "--through=direct", "--batch=125"]),
         }),

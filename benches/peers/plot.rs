@@ -51,7 +51,7 @@ fn legend() -> String {
     ];
     let mut x = 12;
     for (class, text) in keys {
-        drawn.push_str(&format!(r#"<rect class="{class}" x="{x}" y="14" width="12" height="12"/>"#));
+        drawn.extend([format!(r#"<rect class="{class}" x="{x}" y="14" width="12" height="12"/>"#)]);
         line(&mut drawn, "key", x + 17, 24, text);
         x += 40 + u32::try_from(text.len()).unwrap_or(0) * 7;
     }
@@ -97,6 +97,5 @@ fn bar(body: &mut String, row: &Row, taken: &Taken, y: u32, figure: f64, scale: 
 
 fn line(body: &mut String, class: &str, x: u32, y: u32, text: &str) {
     let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    body.push_str(&format!(r#"<text class="{class}" x="{x}" y="{y}">{text}</text>"#));
-    body.push('\n');
+    body.extend([format!("<text class=\"{class}\" x=\"{x}\" y=\"{y}\">{text}</text>\n")]);
 }

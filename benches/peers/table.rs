@@ -24,7 +24,7 @@ pub(crate) fn markdown(row: &Row) -> String {
     }
     for taken in row.taken.iter().filter(|taken| !taken.failures.is_empty()) {
         let (failed, runs) = (taken.failures.len(), taken.failures.len() + taken.samples.len());
-        table.push_str(&format!("\n{}: {failed} of {runs} runs failed: {}\n", taken.name, taken.failures[0]));
+        table.extend([format!("\n{}: {failed} of {runs} runs failed: {}\n", taken.name, taken.failures[0])]);
     }
     table
 }
