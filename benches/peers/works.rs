@@ -1,4 +1,4 @@
-//! The works: the rows of the table of issue 5, and one of each kind on the real disk.
+//! The works: what people move, on one file system and between two, and one of each kind on the real disk.
 
 use crate::corpora::Corpus;
 use crate::disks::{Fs, Layout};
