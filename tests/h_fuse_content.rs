@@ -137,7 +137,7 @@ fn h52_no_call_asks_for_a_gigabyte_or_more() {
         let length = |text: &str| text.split(") = ").next()?.split(", ").nth(4)?.parse::<u64>().ok();
         let lengths = calls.iter().filter(|one| one.name == call).filter_map(|one| length(&one.text));
         let longest = lengths.max().unwrap_or_else(|| panic!("{call} is not among {calls:?}"));
-        assert!((1 << 20..=1 << 30).contains(&longest), "{longest}");
+        assert!((1 << 18..=1 << 30).contains(&longest), "{longest}");
     }
     assert_eq!(fs::metadata(odd.from.join("huge")).unwrap().len(), 5 << 30);
 }

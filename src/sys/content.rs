@@ -58,8 +58,10 @@ pub(crate) struct Pipe {
 }
 
 impl Pipe {
-    /// What a pipe holds, if it is allowed to: as much as an ordinary user may ask for (pipe(7)). Bytes.
-    const CAPACITY: usize = 1 << 20;
+    /// What a pipe holds, if it is allowed to. Bytes. The kernel takes as much memory for the copy at once; with the most
+    /// that an ordinary user may ask for (1 MiB, pipe(7)) that is memory which a virtual machine has given back to its host,
+    /// and has to be given again.
+    const CAPACITY: usize = 256 << 10;
 
     /// An empty pipe.
     pub(crate) fn open() -> Result<Self, Errno> {

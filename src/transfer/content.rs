@@ -1,4 +1,5 @@
-//! The bytes of one regular file: cloned, else copied by the kernel, else read and written.
+//! The bytes of one regular file: cloned, else copied by the kernel, else handed over through a pipe or, where there are few
+//! of them, read and written.
 //!
 //! Holes stay holes. Short counts are gone on from, and where one way ends half-way the next goes on from
 //! the same offset. A source that shrinks or grows meanwhile is noticed.
