@@ -20,7 +20,6 @@ pub(super) struct Call {
 pub(super) enum Length {
     None,
     Third,
-    Fourth,
     Fifth,
 }
 

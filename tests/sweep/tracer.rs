@@ -199,7 +199,6 @@ impl Tracer {
                 let length = match call.length {
                     Length::None => return,
                     Length::Third => &mut shorter.rdx,
-                    Length::Fourth => &mut shorter.r10,
                     Length::Fifth => &mut shorter.r8,
                 };
                 if *length < 2 {
