@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cli;
+mod crew;
 pub mod error;
 mod exec;
 #[cfg(any(fuzzing, test))]

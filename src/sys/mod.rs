@@ -30,6 +30,7 @@ pub(crate) use flagless::{Carried, carry, has_arrived, may_lack_flag, rename_som
 pub(crate) use kind::FileKind;
 pub(crate) use limits::{
     clear_umask, clock_offset, descriptor_limit, effective_user, exact_time, file_system_time, has_proc, run_token,
+    thread_time,
 };
 pub(crate) use listing::{Entry, Listing};
 pub(crate) use metadata::{
