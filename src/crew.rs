@@ -120,8 +120,13 @@ impl Crew {
         self.piece.load(Ordering::Relaxed)
     }
 
+    /// Whether the workers have mostly been waiting of late.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.piece() < MANY
+    }
+
     /// Whether there can be somebody to share work with.
-    pub(crate) fn is_alone(&self) -> bool {
+    fn is_alone(&self) -> bool {
         self.most == 1
     }
 

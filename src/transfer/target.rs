@@ -55,6 +55,8 @@ pub(crate) struct Copying {
     /// Unnamed files don't work here, or could not be closed before they are published, which is when a server says whether
     /// it has taken all.
     pub(crate) no_unnamed: AtomicBool,
+    /// Files cannot have another name here, as far as is known.
+    pub(super) no_links: AtomicBool,
     /// The owner that a file gets when it is made here.
     pub(crate) made_owner: OnceLock<(u32, u32)>,
     routes: Mutex<Vec<(u64, Arc<Route>)>>,
@@ -173,6 +175,7 @@ impl Target {
                 stage_dir,
                 spent: Spent::default(),
                 trail: Trail::default(),
+                no_links: AtomicBool::new(false),
                 no_unnamed: AtomicBool::new(context.named_stages || self.is_remote()),
                 made_owner: OnceLock::new(),
                 routes: Mutex::default(),

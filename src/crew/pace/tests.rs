@@ -64,7 +64,7 @@ fn freely(_: f64) -> f64 {
 
 #[test]
 fn where_nobody_waits_there_are_as_many_as_processors() {
-    for wait in [0.0, 0.000_02, 0.000_1] {
+    for wait in [0.0, 0.000_02, 0.000_05] {
         let local = Machine { cpu: 0.000_04, wait, yields: freely, noise: 0.3 };
         assert_eq!(local.run(60.0).into_iter().max(), Some(2), "{wait}");
     }
