@@ -16,6 +16,7 @@
 #[doc(hidden)]
 pub mod bench_parts;
 pub mod cli;
+mod crew;
 pub mod error;
 mod exec;
 #[cfg(any(fuzzing, test))]

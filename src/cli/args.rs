@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Command, Parser, ValueEnum};
 
+use crate::crew::Jobs;
+
 /// Moves files: renames where the kernel can, copies where it must, on all cores, and never loses one.
 #[derive(Debug, Parser)]
 #[command(
@@ -128,7 +130,7 @@ pub(super) struct Args {
     #[arg(short = 'x', long, help_heading = "Sources")]
     pub(super) one_file_system: bool,
 
-    /// Work on N files at once (1 to 1024), or on as many as there are processors; $PMOVE_JOBS sets another default
+    /// Work on N files at once (1 to 1024), or on as many as are of use; $PMOVE_JOBS sets another default
     #[arg(short = 'j', long, value_name = "N|auto", default_value = "auto", value_parser = parse_jobs, env = "PMOVE_JOBS", hide_env = true, help_heading = "Running")]
     pub(super) jobs: Jobs,
 
@@ -176,13 +178,6 @@ Examples:
   pmove 'in/**/*.csv' archive/             a pattern for pmove: no limit on how many match
   find . -mtime +30 -print0 | pmove -0 - /mnt/old/
   pmove -n -t /mnt/backup photos music     leave what is there alone";
-
-/// How many workers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Jobs {
-    Auto,
-    Exactly(NonZeroUsize),
-}
 
 fn parse_jobs(word: &str) -> Result<Jobs, String> {
     if word == "auto" {

@@ -92,7 +92,8 @@ fn move_all(
     let stop = Stop::new(signals.flag(), signals.second());
     let wants_paths = settings.wants_paths();
     let context = Context::new((settings.policy, settings.way), settings.sync, wants_paths, Arc::clone(counters), stop);
-    let context = Arc::new(context.with_max_errors(settings.max_errors).with_debug(settings.debug));
+    let context =
+        Arc::new(context.with_jobs(settings.jobs).with_max_errors(settings.max_errors).with_debug(settings.debug));
     let mkdir = match (settings.mkdir, settings.dry_run) {
         (false, _) => MakeDir::No,
         (true, true) => MakeDir::Pretend,
@@ -115,5 +116,5 @@ fn move_all(
         // What would be moved was not: there is nothing to sum up.
         return Ok(Summary { failed, ..Summary::default() });
     }
-    Coordinator::new(context, planner, reporter, settings.pace).run(candidates)
+    Coordinator::new(context, planner, reporter).run(candidates)
 }

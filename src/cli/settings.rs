@@ -2,19 +2,18 @@
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
-use std::num::NonZeroUsize;
 use std::path::Path;
 
 use clap::{CommandFactory, FromArgMatches};
 
-use crate::exec::Pace;
+use crate::crew::Jobs;
 use crate::item::{Policy, Way};
 use crate::plan::DestinationKind;
 use crate::report::{ProgressMode, Verbosity};
 use crate::source::Sources;
 use crate::transfer::SyncMode;
 
-use super::args::{Args, Jobs, SyncWord};
+use super::args::{Args, SyncWord};
 use super::operands::{self, Route};
 use super::policy::policy;
 use super::usage::Early;
@@ -38,7 +37,7 @@ pub(super) struct Settings {
     /// Make the destination if it is not there.
     pub(super) mkdir: bool,
     pub(super) sync: SyncMode,
-    pub(super) pace: Pace,
+    pub(super) jobs: Jobs,
     /// After so many failures no more work is taken.
     pub(super) max_errors: Option<u64>,
     pub(super) dry_run: bool,
@@ -123,12 +122,7 @@ fn resolve(mut args: Args, program: &str, surroundings: &Surroundings) -> Result
             SyncWord::Auto => SyncMode::Auto,
             SyncWord::None => SyncMode::None,
         },
-        pace: Pace {
-            jobs: match args.jobs {
-                Jobs::Exactly(jobs) => jobs,
-                Jobs::Auto => std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
-            },
-        },
+        jobs: args.jobs,
         max_errors: args.max_errors,
         dry_run: args.dry_run,
         debug: args.debug,

@@ -23,7 +23,6 @@ use asking::Question;
 use goals::Goals;
 use merging::Merging;
 
-use super::Pace;
 use super::engine::{Engine, Event};
 use super::groups::{Added, Groups};
 use super::tally::Tally;
@@ -47,7 +46,6 @@ pub(crate) struct Coordinator<'a> {
     context: Arc<Context>,
     planner: Planner,
     tally: Tally<'a>,
-    pace: Pace,
     engine: Option<(Engine, Receiver<Event>)>,
     open: Option<Batch<Target>>,
     in_flight: usize,
@@ -68,7 +66,7 @@ pub(crate) struct Coordinator<'a> {
 }
 
 impl<'a> Coordinator<'a> {
-    pub(crate) fn new(context: Arc<Context>, planner: Planner, reporter: &'a mut Reporter, pace: Pace) -> Self {
+    pub(crate) fn new(context: Arc<Context>, planner: Planner, reporter: &'a mut Reporter) -> Self {
         let tally = Tally::new(Arc::clone(&context), reporter);
         // An item that waits holds its staged file; should it be a batch of its own, also its directory and its record.
         // Where there are many target directories, each batch may be one of few items.
@@ -83,7 +81,6 @@ impl<'a> Coordinator<'a> {
             context,
             planner,
             tally,
-            pace,
             engine: None,
             open: None,
             in_flight: 0,
@@ -232,7 +229,7 @@ impl<'a> Coordinator<'a> {
 
     fn engine(&mut self) -> anyhow::Result<&(Engine, Receiver<Event>)> {
         if self.engine.is_none() {
-            self.engine = Some(Engine::start(&self.context, self.context.workers(self.pace.jobs))?);
+            self.engine = Some(Engine::start(&self.context)?);
         }
         self.engine.as_ref().ok_or_else(|| anyhow::anyhow!("no threads"))
     }

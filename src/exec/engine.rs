@@ -1,19 +1,20 @@
 //! The threads: a private rayon pool, and one thread that waits for barriers, so that no worker has to.
 
-use std::num::NonZeroUsize;
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use crate::crew::Hire;
 use crate::error::in_words;
 use crate::item::{Batch, Settled};
 use crate::report::Phase;
 use crate::sys::Barrier;
 use crate::transfer::{Context, Deferred, PublishedTree, Target, TreeJob};
 
-use super::work::{Sink, Waiting, barrier_of, behind_barrier, go_on, work, work_on_tree};
+use super::work::{Sink, Waiting, barrier_of, behind_barrier, go_on, work, work_on_share, work_on_tree};
 
 /// What workers tell the coordinator.
 #[derive(Debug)]
@@ -43,13 +44,35 @@ struct Shared {
     barrier: Sender<Option<Waiting>>,
 }
 
-fn pool(jobs: usize) -> Result<rayon::ThreadPool, rayon::ThreadPoolBuildError> {
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(jobs)
-        .thread_name(|index| format!("pmove-{index}"))
-        // A worker that waits for its tree takes other work meanwhile, on the same stack.
-        .stack_size(8 << 20)
-        .build()
+/// A pool of as many workers as there may ever be. None is started: that is for the crew to ask for, by what is returned
+/// with it. To rayon, one that is not started is one that is busy: it is never woken, and nothing is waited for. (Its own
+/// queue, in which only it could put work, is empty.) One that is started when the pool has gone ends at once.
+fn pool(most: usize) -> Result<(rayon::ThreadPool, Hire), rayon::ThreadPoolBuildError> {
+    let mut idle = VecDeque::with_capacity(most);
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(most)
+        .spawn_handler(|worker| {
+            idle.push_back(worker);
+            Ok(())
+        })
+        .build()?;
+    let idle = Mutex::new(idle);
+    let hire = move |wanted: usize| {
+        let mut idle = idle.lock().unwrap_or_else(PoisonError::into_inner);
+        while most - idle.len() < wanted
+            && let Some(worker) = idle.pop_front()
+        {
+            let name = format!("pmove-{}", worker.index());
+            // A worker that waits for its tree takes other work meanwhile, on the same stack.
+            let builder = std::thread::Builder::new().name(name).stack_size(8 << 20);
+            if builder.spawn(|| worker.run()).is_err() {
+                // The one at hand is lost with that. Those that are there have to do.
+                return most - idle.len() - 1;
+            }
+        }
+        most - idle.len()
+    };
+    Ok((pool, Box::new(hire)))
 }
 
 fn no_threads(error: &dyn std::error::Error) -> anyhow::Error {
@@ -58,11 +81,14 @@ fn no_threads(error: &dyn std::error::Error) -> anyhow::Error {
 
 impl Engine {
     /// Starts the threads. Returns what workers will tell.
-    pub(super) fn start(context: &Arc<Context>, jobs: NonZeroUsize) -> anyhow::Result<(Self, Receiver<Event>)> {
+    pub(super) fn start(context: &Arc<Context>) -> anyhow::Result<(Self, Receiver<Event>)> {
         context.stop.expect_long_work();
         let (events, told) = channel();
         let (barrier, waiting) = channel();
-        let pool = pool(jobs.get()).or_else(|_| pool(1)).map_err(|error| no_threads(&error))?;
+        let (pool, hire) = pool(context.crew.most()).map_err(|error| no_threads(&error))?;
+        if context.crew.begin(hire) == 0 {
+            return Err(no_threads(&std::io::Error::from(rustix::io::Errno::AGAIN)));
+        }
         let shared = Arc::new(Shared { context: Arc::clone(context), pool, events, barrier });
         let thread = std::thread::Builder::new().name("pmove-barrier".into()).spawn({
             let shared = Arc::clone(&shared);
@@ -150,6 +176,12 @@ impl Sink for Arc<Shared> {
         self.tell(Event::Held(tree));
     }
 
+    fn share(&self, batch: Batch<Target>) -> Option<Batch<Target>> {
+        let path = batch.items.first().map(|item| batch.source.path_of(item)).unwrap_or_default();
+        self.spawn(path, move |shared| work_on_share(&shared.context, batch, shared));
+        None
+    }
+
     fn wait(&self, waiting: Waiting) -> Option<Waiting> {
         match self.barrier.send(Some(waiting)) {
             Ok(()) => None,
@@ -177,8 +209,13 @@ fn wait_for_barriers(shared: &Arc<Shared>, arrivals: &Receiver<Option<Waiting>>)
             for waiting in group {
                 let durable = durable.clone();
                 shared.spawn(PathBuf::default(), move |shared| {
+                    let items = waiting.items();
+                    let turn = items.map(|_| shared.context.crew.turn());
                     if let Some(next) = behind_barrier(&shared.context, waiting, durable, shared) {
                         go_on(&shared.context, next, shared);
+                    }
+                    if let (Some(mut turn), Some(items)) = (turn, items) {
+                        turn.steps(items);
                     }
                 });
             }
@@ -200,4 +237,41 @@ fn by_barrier(context: &Context, group: Vec<Waiting>) -> Vec<(Arc<Barrier>, Vec<
         }
     }
     sorted
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn workers_that_never_start_hold_up_nothing() {
+        let (pool, hire) = pool(64).expect("a pool of which nobody is started");
+        assert_eq!(hire(2), 2);
+        let (done, all) = channel();
+        let count = Arc::new(AtomicUsize::new(0));
+        for _ in 0..1000 {
+            let (done, count) = (done.clone(), Arc::clone(&count));
+            pool.spawn(move || {
+                // With others' help, as a tree is.
+                rayon::scope(|scope| {
+                    for _ in 0..10 {
+                        scope.spawn(|_| {
+                            count.fetch_add(1, Ordering::Relaxed);
+                        });
+                    }
+                });
+                done.send(()).expect("the test waits for it");
+            });
+        }
+        assert_eq!(hire(5), 5, "more while there is work");
+        assert_eq!(hire(3), 5);
+        all.iter().take(1000).for_each(drop);
+        assert_eq!(count.load(Ordering::Relaxed), 10_000);
+        drop(pool);
+        // Too late, and no harm: they end at once.
+        assert_eq!(hire(64), 64);
+        drop(hire);
+    }
 }

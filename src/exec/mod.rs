@@ -12,14 +12,5 @@ mod order;
 mod tally;
 mod work;
 
-use std::num::NonZeroUsize;
-
 pub(crate) use coordinator::Coordinator;
 pub(crate) use dry_run::dry_run;
-
-/// How a run is driven.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Pace {
-    /// Workers.
-    pub(crate) jobs: NonZeroUsize,
-}

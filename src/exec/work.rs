@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
+use crate::crew::Turn;
 use crate::item::{Batch, Settled};
 use crate::report::Phase;
 use crate::sys::{Barrier, Durability};
 use crate::transfer::{
-    Context, Deferred, NotStaged, Publication, Published, PublishedTree, Staged, StagedTree, SyncMode, Target, TreeJob,
-    rename_batch, stage_batch, stage_tree,
+    Context, Deferred, NotStaged, Publication, Published, PublishedTree, SHARE, Staged, StagedTree, SyncMode, Target,
+    TreeJob, is_worth_sharing, rename_batch, stage_batch, stage_tree,
 };
 
 use super::engine::Event;
@@ -24,6 +25,15 @@ pub(super) enum Waiting {
 }
 
 impl Waiting {
+    /// How many items there are, of a batch. Work on a tree is shared, and no worker's turn.
+    pub(super) fn items(&self) -> Option<usize> {
+        match self {
+            Self::Staged(staged) => Some(staged.len()),
+            Self::Published(published) => Some(published.len()),
+            Self::StagedTree(_) | Self::PublishedTree(_) => None,
+        }
+    }
+
     fn target(&self) -> &Arc<Target> {
         match self {
             Self::Staged(staged) => staged.target(),
@@ -42,24 +52,57 @@ pub(super) trait Sink {
     fn not_a_tree(&self, deferred: Deferred);
     /// Published, but to be retired when the run's other trees are published.
     fn held(&self, tree: Box<PublishedTree>);
+    /// A part of a batch that another worker is to go on with. Given back where there is none.
+    fn share(&self, batch: Batch<Target>) -> Option<Batch<Target>>;
     /// To be brought to the file system's barrier. Given back where there is nobody to wait for it.
     fn wait(&self, waiting: Waiting) -> Option<Waiting>;
 }
 
 /// Moves a batch, as far as this thread can.
 pub(super) fn work(context: &Context, batch: Batch<Target>, sink: &dyn Sink) {
+    let mut turn = context.crew.turn();
     let attempted = rename_batch(context, batch);
     sink.settled(attempted.settled);
     sink.deferred(attempted.deferred);
-    let mut rest = attempted.copies;
+    if let Some(batch) = attempted.copies {
+        copy(context, batch, &mut turn, sink);
+    }
+}
+
+/// The same, for a part of a batch that somebody else has begun.
+pub(super) fn work_on_share(context: &Context, batch: Batch<Target>, sink: &dyn Sink) {
+    copy(context, batch, &mut context.crew.turn(), sink);
+}
+
+fn copy(context: &Context, batch: Batch<Target>, turn: &mut Turn<'_>, sink: &dyn Sink) {
+    let mut rest = Some(batch);
     while let Some(batch) = rest {
-        let part = stage_batch(context, batch);
+        let part = stage_batch(context, batch, turn);
+        // Before this part goes to its barrier, so that others begin meanwhile.
+        rest = part
+            .rest
+            .and_then(|rest| if is_worth_sharing(context, &rest, turn) { share(rest, sink) } else { Some(rest) });
         sink.settled(part.settled);
         sink.deferred(part.deferred);
         if let Some(staged) = part.staged {
             bring_to_barrier(context, staged, sink);
         }
-        rest = part.rest;
+    }
+}
+
+/// Hands a batch to others, in shares. Returns what could not be handed over.
+fn share(batch: Batch<Target>, sink: &dyn Sink) -> Option<Batch<Target>> {
+    let Batch { source, target, items } = batch;
+    let mut left = items.into_iter();
+    loop {
+        let items: Vec<_> = left.by_ref().take(SHARE).collect();
+        if items.is_empty() {
+            return None;
+        }
+        let part = Batch { source: Arc::clone(&source), target: Arc::clone(&target), items };
+        if let Some(Batch { items: back, .. }) = sink.share(part) {
+            return Some(Batch { source, target, items: back.into_iter().chain(left).collect() });
+        }
     }
 }
 
@@ -213,6 +256,10 @@ impl Sink for Here {
 
     fn held(&self, tree: Box<PublishedTree>) {
         self.0.send(Event::Held(tree)).ok();
+    }
+
+    fn share(&self, batch: Batch<Target>) -> Option<Batch<Target>> {
+        Some(batch)
     }
 
     fn wait(&self, waiting: Waiting) -> Option<Waiting> {

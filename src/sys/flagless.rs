@@ -66,6 +66,28 @@ pub(crate) fn carry(from: &Dir, name: &[u8], stat: &Stat, to: &Dir, new: &[u8]) 
     }
 }
 
+/// Gives the file `id`, one of our own, another name by a link, and takes the old one away. None where there are no links.
+///
+/// For a rename from one directory to another the kernel holds a lock of the whole file system until the server has
+/// answered, so that there is only one at a time. For a link it holds that of one directory.
+pub(crate) fn rename_by_link(
+    (from, name): (&Dir, &[u8]),
+    (to, new): (&Dir, &[u8]),
+    id: FileId,
+) -> Result<Option<NoReplace>, Errno> {
+    match link(from, name, to, new) {
+        Ok(()) => {}
+        // A server that was asked twice.
+        Err(_) if Stat::at(to, new).is_ok_and(|now| now.id == id) => {}
+        Err(Errno::EXIST) => return Ok(Some(NoReplace::Exists)),
+        Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::MLINK) => return Ok(None),
+        Err(error) => return Err(error),
+    }
+    // Should this fail, the old name is cleared with everything else that is hidden.
+    unlink(from, name).ok();
+    Ok(Some(NoReplace::Renamed))
+}
+
 fn carry_directory(from: &Dir, name: &[u8], stat: &Stat, to: &Dir, new: &[u8]) -> Result<Carried, Errno> {
     if is_below(to, stat.id)? {
         return Err(Errno::INVAL);

@@ -65,6 +65,12 @@ pub(crate) fn exact_time() -> Time {
     Time { sec: now.tv_sec, nsec: u32::try_from(now.tv_nsec).unwrap_or(0) }
 }
 
+/// How long this thread has computed.
+pub(crate) fn thread_time() -> std::time::Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    std::time::Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
+}
+
 /// What the clock that can be set and the one that cannot differ by. Nanoseconds.
 pub(crate) fn clock_offset() -> i128 {
     let nanoseconds = |clock| {

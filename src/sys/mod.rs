@@ -26,11 +26,13 @@ pub(crate) use dir::{
     Dir, create_dir, create_private_dir, create_special, create_symlink, follow, is_writable, lock, lock_and_wait,
     lock_shared, read_link,
 };
-pub(crate) use flagless::{Carried, carry, has_arrived, may_lack_flag, rename_somehow, rename_without_flag};
+pub(crate) use flagless::{
+    Carried, carry, has_arrived, may_lack_flag, rename_by_link, rename_somehow, rename_without_flag,
+};
 pub(crate) use kind::FileKind;
 pub(crate) use limits::{
     clear_umask, clock_offset, descriptor_limit, effective_user, exact_time, file_system_time, has_proc, memory,
-    run_token,
+    run_token, thread_time,
 };
 pub(crate) use listing::{Entry, Listing};
 pub(crate) use metadata::{

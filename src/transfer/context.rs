@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
+use crate::crew::{Crew, Jobs};
 use crate::error::MoveError;
 use crate::item::{Item, Outcome, Paths, Place, Policy, Settled, Way};
 use crate::report::Counters;
@@ -88,9 +89,18 @@ impl Stop {
 /// So many locks are remembered before those are forgotten that nobody holds any more.
 const MANY: usize = 16384;
 
+/// So many workers there are descriptors for: each may hold a directory of a tree and its stage, its listing, the way to
+/// another directory, and a file and its copy, besides what the run holds.
+fn most_workers(descriptors: usize) -> NonZeroUsize {
+    const RUN: usize = 16;
+    const EACH: usize = 8;
+    NonZeroUsize::new(descriptors.saturating_sub(RUN) / EACH).unwrap_or(NonZeroUsize::MIN)
+}
+
 /// What all work of one run shares.
 #[derive(Debug)]
 pub(crate) struct Context {
+    pub(crate) crew: Crew,
     pub(crate) policy: Policy,
     pub(crate) way: Way,
     pub(crate) sync: SyncMode,
@@ -151,6 +161,7 @@ impl Context {
     ) -> Self {
         let descriptors = crate::sys::descriptor_limit();
         Self {
+            crew: Crew::new(Jobs::Auto, most_workers(descriptors)),
             policy,
             way,
             sync,
@@ -193,13 +204,9 @@ impl Context {
         Self { debug, ..self }
     }
 
-    /// As many workers as were asked for, if there are descriptors for them: each may hold a directory of a tree and its
-    /// stage, its listing, the way to another directory, and a file and its copy, besides what the run holds.
-    pub(crate) fn workers(&self, asked: NonZeroUsize) -> NonZeroUsize {
-        const RUN: usize = 16;
-        const EACH: usize = 8;
-        let most = self.descriptors.saturating_sub(RUN) / EACH;
-        NonZeroUsize::new(most).map_or(NonZeroUsize::MIN, |most| most.min(asked))
+    /// With as many workers as are asked for, if there are descriptors for them.
+    pub(crate) fn with_jobs(self, jobs: Jobs) -> Self {
+        Self { crew: Crew::new(jobs, most_workers(self.descriptors)), ..self }
     }
 
     /// Whether so much was copied that it would fill a good part of the machine's memory.

@@ -45,7 +45,7 @@ pub(crate) use made_dirs::MadeDirs;
 pub(crate) use publish::{Publication, Published};
 pub(crate) use rename::rename_batch;
 pub(crate) use resume::{Leftovers, Resumed};
-pub(crate) use stage::{Deferred, stage_batch};
+pub(crate) use stage::{Deferred, SHARE, is_worth_sharing, stage_batch};
 pub(crate) use stage_dir::is_hidden_name;
 pub(crate) use staged::Staged;
 pub(crate) use target::Target;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
+use crate::crew::Crew;
 use crate::error::{MoveError, Quoted};
 use crate::item::{Item, Outcome, Place, path_from};
 use crate::sys::{Dir, FileId, Listing, Stat, link, rename_replacing, sync_removals, unlink, unlink_dir};
@@ -376,7 +377,7 @@ fn finish_hidden(target: &Dir, record: &TreeRecord, news: &mut Vec<String>) -> b
         Err(_) => return false,
     }
     let path = |name: &[u8]| path_from([&header.parent_path, &b"/"[..], name].concat());
-    match remains.remove() {
+    match remains.remove(&Crew::small()) {
         // Else the journal stays: it is the only one that can say what the source's hidden name means.
         Ok(Left::Nothing) => sync_removals([&parent]).is_ok(),
         Ok(Left::Something(name)) => {

@@ -25,6 +25,11 @@ impl Published {
         &self.target
     }
 
+    /// How many items there are.
+    pub(crate) fn len(&self) -> usize {
+        self.items.len()
+    }
+
     /// Removes each source that has not changed. Takes the proof that the targets' names are durable.
     pub(crate) fn retire(self, context: &Context, durable: Durable) -> Vec<Settled> {
         drop(durable);

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 
 use rustix::io::Errno;
 
+use crate::crew::Turn;
 use crate::error::{MoveError, Result};
 use crate::item::{Batch, Gathered, How, Item, Outcome, Place, Settled, Verdict, Way};
 use crate::sys::{Durability, FileId, FileKind, Stat, close, create_named, create_unnamed, open_regular};
@@ -86,8 +87,21 @@ impl Done {
     }
 }
 
-/// Stages items of `batch` until there is enough for a barrier.
-pub(crate) fn stage_batch(context: &Context, batch: Batch<Target>) -> Part {
+/// Where workers wait, a batch of more than twice as many items is shared, this many to each. Each share has a record and a
+/// barrier of its own.
+pub(crate) const SHARE: usize = 16;
+
+/// Whether others should go on with what is left of a batch, because this worker is mostly waiting.
+pub(crate) fn is_worth_sharing(context: &Context, rest: &Batch<Target>, turn: &Turn<'_>) -> bool {
+    // Where descriptors are short, one batch at a time has them. Links to one file must be staged together.
+    rest.items.len() > 2 * SHARE
+        && !context.named_stages
+        && turn.is_waiting()
+        && rest.items.iter().all(|item| item.links == Gathered::No)
+}
+
+/// Stages items of `batch` until there is enough for a barrier, or others should go on.
+pub(crate) fn stage_batch(context: &Context, batch: Batch<Target>, turn: &mut Turn<'_>) -> Part {
     let Batch { source, target, items } = batch;
     // A stage directory for nothing would change the target directory's times.
     if !target.is_prepared() && items.iter().all(|item| is_missing(&source, item)) {
@@ -109,7 +123,9 @@ pub(crate) fn stage_batch(context: &Context, batch: Batch<Target>) -> Part {
     let mut staged: Vec<StagedItem> = Vec::with_capacity(items.len());
     let mut bytes = 0;
     // Links to one file must be staged together, however large it is.
-    let (most_bytes, most) = if items.iter().any(|item| item.links != Gathered::No) {
+    let is_gathered = items.iter().any(|item| item.links != Gathered::No);
+    let may_share = !is_gathered && !context.named_stages;
+    let (most_bytes, most) = if is_gathered {
         (u64::MAX, usize::MAX)
     } else if context.sync == SyncMode::None || copying.barrier.durability() == Durability::Never {
         (PART_BYTES, PART_WITHOUT_BARRIER)
@@ -119,6 +135,7 @@ pub(crate) fn stage_batch(context: &Context, batch: Batch<Target>) -> Part {
     let mut items = items.into_iter();
     while bytes < most_bytes
         && staged.len() < most
+        && !(may_share && !staged.is_empty() && items.len() > 2 * SHARE && turn.is_waiting())
         && let Some(item) = items.next()
     {
         let from = Arc::clone(item.place_or(&source));
@@ -142,6 +159,7 @@ pub(crate) fn stage_batch(context: &Context, batch: Batch<Target>) -> Part {
                 part.settled.push(context.settle(&source, &target.place, item, Outcome::Failed(error)));
             }
         }
+        turn.step();
     }
     let rest: Vec<Item> = items.collect();
     if !rest.is_empty() {

@@ -2,12 +2,13 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use rustix::io::Errno;
 
 use crate::error::MoveError;
 use crate::item::{How, Item, Outcome, Place, Settled, Warning};
-use crate::sys::{FileId, FileKind, NoReplace, Stat, publish_unnamed, unlink};
+use crate::sys::{FileId, FileKind, NoReplace, Stat, publish_unnamed, rename_by_link, unlink};
 
 use super::flagless::rename_for_good;
 use super::record::{Record, Way};
@@ -159,6 +160,15 @@ impl Staged {
         let name = one.item.target_name();
         let published = match &one.stage {
             Stage::Named(stage, _) => {
+                if let Some(id) = one.staged_id
+                    && context.crew.is_waiting()
+                    && !copying.no_links.load(Ordering::Relaxed)
+                {
+                    match rename_by_link((copying.stage_dir.dir(), stage), (dir, name), id)? {
+                        Some(done) => return Ok(done == NoReplace::Renamed),
+                        None => copying.no_links.store(true, Ordering::Relaxed),
+                    }
+                }
                 return rename_for_good(context, (copying.stage_dir.dir(), stage), (dir, name), one.staged_id)
                     .map(|done| done == NoReplace::Renamed);
             }

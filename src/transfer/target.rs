@@ -58,6 +58,8 @@ pub(crate) struct Copying {
     /// it has taken all.
     pub(crate) no_unnamed: AtomicBool,
     pub(crate) naming: Naming,
+    /// Files cannot have another name here, as far as is known.
+    pub(super) no_links: AtomicBool,
     /// The owner that a file gets when it is made here.
     pub(crate) made_owner: OnceLock<(u32, u32)>,
     routes: Mutex<Vec<(u64, Arc<Route>)>>,
@@ -182,6 +184,7 @@ impl Target {
                 stage_dir,
                 spent: Spent::default(),
                 trail: Trail::default(),
+                no_links: AtomicBool::new(false),
                 no_unnamed: AtomicBool::new(context.named_stages || self.is_remote()),
                 naming: Naming::default(),
                 made_owner: OnceLock::new(),

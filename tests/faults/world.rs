@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use crate::common::fs::{is_root, other};
 use crate::common::snapshot::Snapshot;
 use crate::common::tree::Tree;
-use crate::promises::{Sides, across, back};
+use crate::promises::{Sides, across, back, wait_until};
 
 /// How a run is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,6 +205,8 @@ pub fn run(args: Vec<OsString>, plan: Plan) -> Ran {
         let running = plan.start();
         let Rehearsed { is_done, messages } = rehearse(args).expect("a command line that can be followed");
         let (calls, hits) = calls();
+        // A killed process has no threads any more. Here, one of them may be letting go of its locks only now.
+        wait_until("its workers have ended", || !has_workers());
         drop(running);
         ended.send(Ran { is_done, messages, calls, hits }).ok();
     });
@@ -224,6 +226,15 @@ pub fn run(args: Vec<OsString>, plan: Plan) -> Ran {
             std::process::abort();
         }
     }
+}
+
+/// Whether a worker of some run is alive.
+fn has_workers() -> bool {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("a list of this process's threads");
+    let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    names
+        .into_iter()
+        .any(|name| name.strip_prefix("pmove-").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit())))
 }
 
 /// The sources of a flat move.

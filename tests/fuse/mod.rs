@@ -23,8 +23,11 @@ use rustix::io::Errno;
 use crate::common::fs::require_root;
 use crate::common::mount::Mount;
 
-/// So many requests are served at once.
+/// So many requests are served at once, unless more are asked for.
 const THREADS: usize = 16;
+
+/// So many are served at once on a mount like those to servers far away: more than anybody makes.
+const MANY_THREADS: usize = 96;
 
 /// What the file system is asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -212,6 +215,21 @@ impl Fuse {
     #[must_use]
     #[track_caller]
     pub fn new(quirks: Quirks) -> Self {
+        Self::served_by(THREADS, quirks)
+    }
+
+    /// Mounts one like those to a server far away, once [`Fuse::set_delay`] has said how far: all requests wait side by
+    /// side. As with sshfs, lookups in one directory need not wait for each other (`FUSE_PARALLEL_DIROPS`), names and
+    /// attributes are remembered for a second (libfuse's default), names that are not there are not, and at most 16
+    /// requests are made in the background (reading ahead).
+    #[must_use]
+    #[track_caller]
+    pub fn far_away() -> Self {
+        Self::served_by(MANY_THREADS, Quirks { remembered: Duration::from_secs(1), ..Quirks::default() })
+    }
+
+    #[track_caller]
+    fn served_by(threads: usize, quirks: Quirks) -> Self {
         require_root();
         let at = tempfile::Builder::new().prefix("pmove-mount-").tempdir_in("/tmp").expect("a directory in /tmp");
         let shared = Arc::new(Shared { quirks: Mutex::new(quirks), ..Shared::default() });
@@ -219,7 +237,7 @@ impl Fuse {
         config.mount_options =
             vec![MountOption::FSName("pmove-test".into()), MountOption::DefaultPermissions, MountOption::Suid];
         config.acl = SessionACL::All;
-        config.n_threads = Some(THREADS);
+        config.n_threads = Some(threads);
         let session = Session::new(serve::Server::new(Arc::clone(&shared)), at.path(), &config)
             .unwrap_or_else(|error| panic!("cannot mount by /dev/fuse: {error}"));
         let session = session.spawn().expect("threads that serve it");
@@ -235,6 +253,11 @@ impl Fuse {
     /// Changes what is odd about it from now on.
     pub fn set(&self, change: impl FnOnce(&mut Quirks)) {
         change(&mut self.shared.quirks.lock().expect("no server thread has panicked"));
+    }
+
+    /// Everything takes so long from now on.
+    pub fn set_delay(&self, delay: Duration) {
+        self.set(|quirks| quirks.delay = delay);
     }
 
     /// How often it has been asked for `op`.

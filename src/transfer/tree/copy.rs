@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rayon::Scope;
 use rustix::io::Errno;
 
+use crate::crew::Turn;
 use crate::error::{MoveError, Result};
 use crate::item::{How, sticky_forbids};
 use crate::sys::{
@@ -23,9 +24,6 @@ use super::links::{At, Claim};
 use super::nodes::Node;
 use super::stage::Tree;
 use super::told;
-
-/// So many files of a directory make a piece of work that another worker may take.
-const CHUNK: usize = 128;
 
 /// So many bytes of a piece are noted in the journal at the latest: a checkpoint proves nothing else. Bytes.
 const NOTED: u64 = 64 << 20;
@@ -56,15 +54,23 @@ impl<'a> Walk<'a> {
         if self.tree.is_over() {
             return;
         }
-        if let Err(error) = self.try_directory(scope, id, parent) {
+        let mut turn = self.tree.context.crew.turn();
+        if let Err(error) = self.try_directory(scope, id, parent, &mut turn) {
             self.tree.fail(error);
         }
     }
 
-    fn try_directory(self, scope: &Scope<'a>, id: u32, parent: Option<Arc<Pair<'a>>>) -> Result<()> {
+    fn try_directory(
+        self,
+        scope: &Scope<'a>,
+        id: u32,
+        parent: Option<Arc<Pair<'a>>>,
+        turn: &mut Turn<'_>,
+    ) -> Result<()> {
         let pair = Arc::new(self.open(id, parent.as_deref())?);
         // Its descriptors are needed no longer, unless by other children.
         drop(parent);
+        turn.step();
         let open_error = |source| MoveError::Open { path: self.tree.paths(id, b"").0, source };
         let mut listing = Listing::of(&pair.source).map_err(open_error)?;
         let mut names = self.tree.known.contains_key(&self.tree.nodes.path(id)).then(Vec::new);
@@ -77,7 +83,7 @@ impl<'a> Walk<'a> {
             if let Some(names) = &mut names {
                 names.extend(entries.iter().map(|entry| entry.name.clone()));
             }
-            self.entries(scope, id, &pair, entries)?;
+            self.entries(scope, id, &pair, entries, turn)?;
         }
         if let Some(names) = names {
             self.drop_stale(id, &pair, names)?;
@@ -86,7 +92,14 @@ impl<'a> Walk<'a> {
     }
 
     /// Sorts what a listing brought into subdirectories and pieces of files.
-    fn entries(self, scope: &Scope<'a>, id: u32, pair: &Arc<Pair<'a>>, entries: Vec<Entry>) -> Result<()> {
+    fn entries(
+        self,
+        scope: &Scope<'a>,
+        id: u32,
+        pair: &Arc<Pair<'a>>,
+        entries: Vec<Entry>,
+        turn: &mut Turn<'_>,
+    ) -> Result<()> {
         let mut files = Vec::new();
         for entry in entries {
             let kind = match entry.kind {
@@ -107,12 +120,17 @@ impl<'a> Walk<'a> {
             }
         }
         self.tree.context.counters.known(files.len() as u64);
-        while files.len() > CHUNK {
-            let piece = files.split_off(files.len() - CHUNK);
+        // Others may take the rest of it.
+        let most = self.tree.context.crew.piece();
+        while files.len() > most {
+            let piece = files.split_off(files.len() - most);
             let pair = Arc::clone(pair);
-            scope.spawn(move |_| self.files(id, &pair, piece));
+            scope.spawn(move |_| {
+                let mut turn = self.tree.context.crew.turn();
+                self.files(id, &pair, piece, &mut turn);
+            });
         }
-        self.files(id, pair, files);
+        self.files(id, pair, files, turn);
         Ok(())
     }
 
@@ -191,7 +209,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Copies some files of a directory, and notes them in the journal.
-    fn files(self, id: u32, pair: &Pair<'_>, entries: Vec<Entry>) {
+    fn files(self, id: u32, pair: &Pair<'_>, entries: Vec<Entry>, turn: &mut Turn<'_>) {
         let known = self.tree.known.get(&self.tree.nodes.path(id));
         let mut staged = Vec::with_capacity(entries.len());
         let mut bytes = 0;
@@ -220,6 +238,7 @@ impl<'a> Walk<'a> {
                     break;
                 }
             }
+            turn.step();
         }
         self.note(id, &mut staged);
     }

@@ -3,8 +3,10 @@
 
 use std::sync::PoisonError;
 
+use rayon::prelude::*;
 use rustix::io::Errno;
 
+use crate::crew::Crew;
 use crate::error::{MoveError, Result};
 use crate::sys::{FileKind, Stat, effective_user, open_regular, unlink};
 use crate::transfer::dress::{Made, Warnings, dress};
@@ -77,30 +79,60 @@ pub(super) fn lends_mode(stat: &Stat) -> bool {
 }
 
 /// Gives every staged directory its owner, attributes, mode and times, children before parents.
+///
+/// A directory that is dressed may keep us out of those in it, so levels come one after the other.
 pub(super) fn dress_directories(tree: &Tree<'_>) -> Result<()> {
-    for id in (0..tree.nodes.len()).rev() {
-        if tree.context.stop.is_interrupted() {
-            return Err(Box::new(MoveError::NotReached { path: tree.paths(id, b"").0 }));
-        }
-        let (from, to) = tree.paths(id, b"");
-        let open = |source| MoveError::Open { path: from.clone(), source };
-        let create = |source| MoveError::Create { what: "directory", path: to.clone(), source };
-        let Some(stat) = tree.nodes.get(id).and_then(|node| node.stat) else { continue };
-        let pair = Walk { tree }.reopen(id).map_err(open)?;
-        if pair.source().id() != stat.id {
-            return Err(Box::new(MoveError::ChangedWhileRead { path: from }));
-        }
-        let source = pair.source().readable().map_err(open)?;
-        let stage = pair.stage().readable().map_err(create)?;
-        let mut warnings = Warnings::default();
-        // Moving a directory to another takes write permission in it, which its owner gets back when it is published.
-        let lent = Stat { mode: stat.mode | 0o700, ..stat };
-        let like = if id == super::nodes::ROOT && lends_mode(&stat) { &lent } else { &stat };
-        dress(tree.context, tree.copying, (&source, &stage), like, Made::Dir, &to, &mut warnings)?;
-        tree.add(warnings);
-        if tree.syncs_each() {
-            tree.copying.barrier.sync_files([&stage]).map(drop).map_err(|error| tree.not_durable(error))?;
-        }
+    for level in tree.nodes.levels_upwards() {
+        side_by_side(&tree.context.crew, &level, |id| dress_directory(tree, id))?;
+    }
+    Ok(())
+}
+
+/// Has workers do something with directories that don't lie in each other. The first error, in their order.
+pub(super) fn side_by_side<E: Send>(
+    crew: &Crew,
+    level: &[u32],
+    work: impl Fn(u32) -> std::result::Result<(), E> + Sync,
+) -> std::result::Result<(), E> {
+    // To hand one over takes as long as to do it, unless workers wait.
+    let piece = (crew.piece() / 4).max(1);
+    let in_turn = |ids: &[u32]| {
+        let mut turn = crew.turn();
+        ids.iter().try_for_each(|&id| {
+            let done = work(id);
+            turn.step();
+            done
+        })
+    };
+    if level.len() <= piece {
+        return in_turn(level);
+    }
+    let results: Vec<_> = level.par_chunks(piece).map(in_turn).collect();
+    results.into_iter().collect()
+}
+
+fn dress_directory(tree: &Tree<'_>, id: u32) -> Result<()> {
+    if tree.context.stop.is_interrupted() {
+        return Err(Box::new(MoveError::NotReached { path: tree.paths(id, b"").0 }));
+    }
+    let (from, to) = tree.paths(id, b"");
+    let open = |source| MoveError::Open { path: from.clone(), source };
+    let create = |source| MoveError::Create { what: "directory", path: to.clone(), source };
+    let Some(stat) = tree.nodes.get(id).and_then(|node| node.stat) else { return Ok(()) };
+    let pair = Walk { tree }.reopen(id).map_err(open)?;
+    if pair.source().id() != stat.id {
+        return Err(Box::new(MoveError::ChangedWhileRead { path: from }));
+    }
+    let source = pair.source().readable().map_err(open)?;
+    let stage = pair.stage().readable().map_err(create)?;
+    let mut warnings = Warnings::default();
+    // Moving a directory to another takes write permission in it, which its owner gets back when it is published.
+    let lent = Stat { mode: stat.mode | 0o700, ..stat };
+    let like = if id == super::nodes::ROOT && lends_mode(&stat) { &lent } else { &stat };
+    dress(tree.context, tree.copying, (&source, &stage), like, Made::Dir, &to, &mut warnings)?;
+    tree.add(warnings);
+    if tree.syncs_each() {
+        tree.copying.barrier.sync_files([&stage]).map(drop).map_err(|error| tree.not_durable(error))?;
     }
     Ok(())
 }

@@ -35,12 +35,25 @@ impl Nodes {
         id
     }
 
-    pub(super) fn len(&self) -> u32 {
-        u32::try_from(self.0.lock().unwrap_or_else(PoisonError::into_inner).len()).unwrap_or(u32::MAX)
-    }
-
     pub(super) fn get(&self, id: u32) -> Option<Node> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(id as usize).cloned()
+    }
+
+    /// All directories, the deepest first: those of one level don't lie in each other, and may be worked on side by side.
+    pub(super) fn levels_upwards(&self) -> Vec<Vec<u32>> {
+        let list = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut depths: Vec<usize> = Vec::with_capacity(list.len());
+        let mut levels: Vec<Vec<u32>> = Vec::new();
+        for (index, node) in list.iter().enumerate() {
+            let parent = node.parent as usize;
+            // The root is its own parent; what a journal says may be anything.
+            let depth = if parent < index { depths[parent] + 1 } else { 0 };
+            depths.push(depth);
+            levels.resize_with(levels.len().max(depth + 1), Vec::new);
+            levels[depth].push(u32::try_from(index).unwrap_or(u32::MAX));
+        }
+        levels.reverse();
+        levels
     }
 
     /// Takes note of what a source directory was when it was opened.

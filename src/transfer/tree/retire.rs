@@ -6,19 +6,21 @@ use std::sync::OnceLock;
 use rayon::prelude::*;
 use rustix::io::Errno;
 
+use crate::crew::{Crew, Turn};
 use crate::error::MoveError;
 use crate::item::{Outcome, Settled};
 use crate::sys::{Dir, Durable, NoReplace, Stat, effective_user, give_mode, rename_somehow, unlink, unlink_dir};
 use crate::transfer::Context;
 use crate::transfer::compare::is_copy;
 
+use super::finish::side_by_side;
 use super::frame::{Frame, Header, StagedFile};
-use super::nodes::{Node, Nodes};
+use super::nodes::{Node, Nodes, ROOT};
 use super::publish::PublishedTree;
 use super::tree_record::TreeRecord;
 
-/// So many pieces of the journal are worked on side by side.
-const PIECES: usize = 64;
+/// So many files that the journal lists are removed side by side, before more of it is read.
+const FILES: usize = 8192;
 
 /// The source of a published tree, being removed.
 pub(crate) struct Remains<'a> {
@@ -66,7 +68,7 @@ impl PublishedTree {
                         let retire = |published: &Option<(Vec<u8>, Dir)>| {
                             let published = published.as_ref().map(|(_, dir)| dir);
                             let copy = if is_taken_over { Copy::Found(published) } else { Copy::Ours };
-                            retire_source(&job.source.dir, &record, &header, copy)
+                            retire_source(context, &job.source.dir, &record, &header, copy)
                         };
                         let outcome = match published.map_err(Failure::Remove).and_then(|published| retire(&published))
                         {
@@ -122,7 +124,13 @@ enum Failure {
     Left(Vec<u8>),
 }
 
-fn retire_source(parent: &Dir, record: &TreeRecord, header: &Header, copy: Copy<'_>) -> Result<(), Failure> {
+fn retire_source(
+    context: &Context,
+    parent: &Dir,
+    record: &TreeRecord,
+    header: &Header,
+    copy: Copy<'_>,
+) -> Result<(), Failure> {
     // The header with the identities of today, which after a reboot are not those in the record.
     let mut remains = Remains { header, name: &header.hidden, copy, ..Remains::of(parent, record, None) };
     match Stat::at(parent, &header.name) {
@@ -150,7 +158,7 @@ fn retire_source(parent: &Dir, record: &TreeRecord, header: &Header, copy: Copy<
         Ok(_) => return Err(Failure::Changed),
         Err(error) => return Err(Failure::Remove(error)),
     }
-    match remains.remove().map_err(Failure::Remove)? {
+    match remains.remove(&context.crew).map_err(Failure::Remove)? {
         Left::Nothing => Ok(()),
         Left::Something(name) => Err(Failure::Left(name)),
         Left::Refused(name, error) => Err(Failure::Refused(name, error)),
@@ -175,9 +183,9 @@ impl<'a> Remains<'a> {
         }
     }
 
-    /// Removes the source, as far as it is what was copied. What is left goes back to its old name, if
+    /// Has `crew` remove the source, as far as it is what was copied. What is left goes back to its old name, if
     /// that is free.
-    pub(crate) fn remove(&self) -> Result<Left, Errno> {
+    pub(crate) fn remove(&self, crew: &Crew) -> Result<Left, Errno> {
         let Header { name, hidden, source, .. } = self.header;
         let root = self.parent.open_child(self.name)?;
         if root.id() != *source {
@@ -186,10 +194,11 @@ impl<'a> Remains<'a> {
         let nodes = Nodes::default();
         let refused = OnceLock::new();
         let note = |error: Errno| refused.get_or_init(|| error);
-        let mut pieces = Vec::with_capacity(PIECES);
+        let (mut pieces, mut count) = (Vec::new(), 0);
         let remove = |pieces: &mut Vec<(u32, Vec<StagedFile>)>| {
-            pieces.par_drain(..).for_each(|(dir, files)| {
-                remove_files(&nodes, (&root, self.copy), dir, &files).map_err(note).ok();
+            pieces.par_drain(..).with_max_len(1).for_each(|(dir, files)| {
+                let mut turn = crew.turn();
+                remove_files(&nodes, (&root, self.copy), dir, &files, &mut turn).map_err(note).ok();
             });
         };
         let mut frames = self.record.frames();
@@ -198,17 +207,24 @@ impl<'a> Remains<'a> {
                 Frame::Dir { parent, name, .. } => {
                     nodes.add(Node { parent, name: name.into(), stat: None }, |_, _| {});
                 }
-                Frame::Files { dir, files } => pieces.push((dir, files)),
+                Frame::Files { dir, files } => {
+                    count += files.len();
+                    pieces.push((dir, files));
+                }
                 Frame::Header(_) | Frame::Proven { .. } | Frame::Known { .. } => {}
             }
-            if pieces.len() == PIECES {
+            if count >= FILES {
                 remove(&mut pieces);
+                count = 0;
             }
         }
         remove(&mut pieces);
         frames.error().map(note);
-        for id in (1..nodes.len()).rev() {
-            remove_dir(&nodes, &root, id).map_err(note).ok();
+        for level in nodes.levels_upwards() {
+            side_by_side(crew, &level, |id| {
+                remove_dir(&nodes, &root, id).map_err(note).ok();
+                Ok::<(), Errno>(())
+            })?;
         }
         drop(root);
         match unlink_dir(self.parent, self.name) {
@@ -234,7 +250,13 @@ impl<'a> Remains<'a> {
 }
 
 /// Removes files of one directory that are what was copied. The first error, if any could not be removed.
-fn remove_files(nodes: &Nodes, (root, copy): (&Dir, Copy<'_>), dir: u32, files: &[StagedFile]) -> Result<(), Errno> {
+fn remove_files(
+    nodes: &Nodes,
+    (root, copy): (&Dir, Copy<'_>),
+    dir: u32,
+    files: &[StagedFile],
+    turn: &mut Turn<'_>,
+) -> Result<(), Errno> {
     let there = match copy {
         Copy::Ours => None,
         Copy::Found(Some(published)) => match nodes.open(published, dir) {
@@ -270,12 +292,14 @@ fn remove_files(nodes: &Nodes, (root, copy): (&Dir, Copy<'_>), dir: u32, files: 
             Err(error) => Err(error),
         };
         result = result.and(removed);
+        turn.step();
     }
     result
 }
 
 fn remove_dir(nodes: &Nodes, root: &Dir, id: u32) -> Result<(), Errno> {
-    let Some(node) = nodes.get(id) else { return Ok(()) };
+    // The root's name is not among them.
+    let Some(node) = nodes.get(id).filter(|_| id != ROOT) else { return Ok(()) };
     let above = match nodes.open(root, node.parent) {
         Ok(above) => above,
         Err(Errno::NOENT) => return Ok(()),
