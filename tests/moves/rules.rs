@@ -121,12 +121,16 @@ impl Run {
                 format!("cannot move '{source}' to '{text}': {}", cause.words()),
             ]
         };
+        // Which of the two it is said of is open, if neither can be reached.
+        let either = |cause: Cause| -> Vec<String> {
+            refused(cause).into_iter().chain(self.look(&source).err().into_iter().flat_map(refused)).collect()
+        };
         let stripped = text.trim_end_matches('/');
         let there = self.look(&text);
         if stripped.len() < text.len() {
             // "new/" can only be, or become, a directory.
             if there.as_ref().is_ok_and(|(_, ino, _)| !self.world().is_dir(*ino)) {
-                return Err(refused(Cause::NotADirectory));
+                return Err(either(Cause::NotADirectory));
             }
             let source = self.look(&source).map_err(refused)?;
             if !self.world().is_dir(source.1) {
@@ -138,10 +142,7 @@ impl Run {
         let dir = dir.and_then(|dir| if self.world().is_dir(dir) { Ok(dir) } else { Err(Cause::NotADirectory) });
         match dir {
             Ok(dir) => Ok(Dest { dir, prefix: parent.to_owned(), new_name: Some(name.to_owned()) }),
-            // Which of the two it is said of is open, if neither can be reached.
-            Err(cause) => {
-                Err(refused(cause).into_iter().chain(self.look(&source).err().into_iter().flat_map(refused)).collect())
-            }
+            Err(cause) => Err(either(cause)),
         }
     }
 
