@@ -191,7 +191,7 @@ impl Meter {
     }
 
     fn since(self, before: Self, steps: u64) -> Sample {
-        Sample { wall: self.wall - before.wall, cpu: self.cpu.saturating_sub(before.cpu), steps }
+        Sample { wall: self.wall.duration_since(before.wall), cpu: self.cpu.saturating_sub(before.cpu), steps }
     }
 }
 

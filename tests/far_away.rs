@@ -1,6 +1,8 @@
 //! A mount on which every request takes a while: `-j auto` finds that many workers can wait side by side, and everything
 //! arrives as it does with one.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 mod common;
 mod fuse;
 mod promises;

@@ -4,6 +4,8 @@
 //! room for nine others. After that only what gets done counts: more workers are kept where more is done, fewer where
 //! as much is.
 
+#![allow(clippy::cast_precision_loss, reason = "rates and widths, of which no digit beyond the third matters")]
+
 use std::time::Duration;
 
 /// A worker that computes for less than one part in so many of its time is waiting: for a server, or a slow disk. Less
@@ -120,13 +122,14 @@ impl Pacer {
             return;
         }
         self.seen.add(sample);
+        let interval = now.saturating_sub(self.since);
         if self.phase == Phase::New {
             self.guess(now);
-        } else if now - self.since >= INTERVAL {
+        } else if interval >= INTERVAL {
             // Where there was not enough to do for all, nothing is learnt.
-            let busy = self.seen.wall.as_secs_f64() / (now - self.since).as_secs_f64();
+            let busy = self.seen.wall.as_secs_f64() / interval.as_secs_f64();
             if busy >= 0.6 * self.width as f64 {
-                self.conclude(now, self.seen.steps as f64 / (now - self.since).as_secs_f64());
+                self.conclude(now, self.seen.steps as f64 / interval.as_secs_f64());
             } else {
                 self.restart(now);
             }
@@ -149,7 +152,7 @@ impl Pacer {
     /// As many as would keep the processors busy if nothing else were in their way.
     fn with_slack(&self) -> usize {
         let fitting = self.least as f64 * self.seen.slack();
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive, and far below 2^53")]
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and a few dozen")]
         let fitting = fitting.min(self.most as f64) as usize;
         fitting.clamp(self.least, self.most)
     }

@@ -79,9 +79,11 @@ fn copy(context: &Context, batch: Batch<Target>, turn: &mut Turn<'_>, sink: &dyn
     while let Some(batch) = rest {
         let part = stage_batch(context, batch, turn);
         // Before this part goes to its barrier, so that others begin meanwhile.
-        rest = part
-            .rest
-            .and_then(|rest| if is_worth_sharing(context, &rest, turn) { share(rest, sink) } else { Some(rest) });
+        // (Links to one file are never left.)
+        rest = match part.rest {
+            Some(rest) if is_worth_sharing(context, rest.items.len(), turn) => share(rest, sink),
+            rest => rest,
+        };
         sink.settled(part.settled);
         sink.deferred(part.deferred);
         if let Some(staged) = part.staged {

@@ -91,13 +91,10 @@ impl Done {
 /// barrier of its own.
 pub(crate) const SHARE: usize = 16;
 
-/// Whether others should go on with what is left of a batch, because this worker is mostly waiting.
-pub(crate) fn is_worth_sharing(context: &Context, rest: &Batch<Target>, turn: &Turn<'_>) -> bool {
-    // Where descriptors are short, one batch at a time has them. Links to one file must be staged together.
-    rest.items.len() > 2 * SHARE
-        && !context.named_stages
-        && turn.is_waiting()
-        && rest.items.iter().all(|item| item.links == Gathered::No)
+/// Whether others should go on with what is `left` of a batch, because this worker is mostly waiting.
+pub(crate) fn is_worth_sharing(context: &Context, left: usize, turn: &Turn<'_>) -> bool {
+    // Where descriptors are short, one batch at a time has them.
+    left > 2 * SHARE && !context.named_stages && turn.is_waiting()
 }
 
 /// Stages items of `batch` until there is enough for a barrier, or others should go on.
@@ -124,7 +121,6 @@ pub(crate) fn stage_batch(context: &Context, batch: Batch<Target>, turn: &mut Tu
     let mut bytes = 0;
     // Links to one file must be staged together, however large it is.
     let is_gathered = items.iter().any(|item| item.links != Gathered::No);
-    let may_share = !is_gathered && !context.named_stages;
     let (most_bytes, most) = if is_gathered {
         (u64::MAX, usize::MAX)
     } else if context.sync == SyncMode::None || copying.barrier.durability() == Durability::Never {
@@ -135,7 +131,7 @@ pub(crate) fn stage_batch(context: &Context, batch: Batch<Target>, turn: &mut Tu
     let mut items = items.into_iter();
     while bytes < most_bytes
         && staged.len() < most
-        && !(may_share && !staged.is_empty() && items.len() > 2 * SHARE && turn.is_waiting())
+        && (staged.is_empty() || is_gathered || !is_worth_sharing(context, items.len(), turn))
         && let Some(item) = items.next()
     {
         let from = Arc::clone(item.place_or(&source));

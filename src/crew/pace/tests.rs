@@ -1,5 +1,7 @@
 //! Machines that are made up: so much is done with so many workers, for a minute.
 
+#![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small numbers, none below 0")]
+
 use super::*;
 
 /// What a step computes, and what a worker waits for besides, where it waits for nobody. Seconds.
