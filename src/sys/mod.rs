@@ -19,7 +19,7 @@ mod stat;
 
 pub(crate) use barrier::{Barrier, Durable, sync_removals};
 pub(crate) use content::{
-    Pipe, Transferred, append_all, clone_whole, close, copy_range, next_extent, read_at, reserve, set_size,
+    Pipe, Transferred, append_all, clone_whole, close, copy_range, next_extent, read_at, read_some, reserve, set_size,
     write_all_at, write_back,
 };
 pub(crate) use dir::{

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use crate::item::How;
 use crate::sys::{
-    Pipe, Stat, Transferred, clone_whole, copy_range, next_extent, read_at, reserve, set_size, write_all_at, write_back,
+    Pipe, Stat, Transferred, clone_whole, copy_range, next_extent, read_some, reserve, set_size, write_all_at, write_back,
 };
 
 use super::stamp::Stamp;
@@ -261,10 +261,9 @@ impl Copy<'_> {
     /// Reads and writes.
     fn by_hand(&mut self, offset: u64, len: u64) -> Result<Transferred, ContentError> {
         let len = usize::try_from(len.min(256 * 1024)).unwrap_or(256 * 1024);
-        let mut buffer = vec![0; len];
-        let count = read_at(self.from, &mut buffer, offset).map_err(ContentError::Read)?;
-        write_all_at(self.to, &buffer[..count], offset).map_err(ContentError::Write)?;
-        Ok(Transferred::from(count))
+        let bytes = read_some(self.from, len, offset).map_err(ContentError::Read)?;
+        write_all_at(self.to, &bytes, offset).map_err(ContentError::Write)?;
+        Ok(Transferred::from(bytes.len()))
     }
 
     /// Reads and writes until a read finds the end.

@@ -224,6 +224,10 @@ impl Story<'_> {
 
 /// The number of the descriptor that is given a name.
 fn unnamed(text: &str) -> Option<&str> {
+    // By itself, with an empty name: `(13</dir/#77>(deleted), "", 3</to>, "f", AT_EMPTY_PATH)`; or by way of /proc.
+    if text.contains("AT_EMPTY_PATH") && text.contains(", \"\", ") {
+        return text.strip_prefix('(')?.split('<').next();
+    }
     text.split_once("/proc/self/fd/")?.1.split('"').next()
 }
 
