@@ -123,11 +123,11 @@ pub(crate) fn read_at(file: &OwnedFd, buffer: &mut [u8], offset: u64) -> Result<
 
 /// Up to `len` bytes at `offset`, or a few more; none if the file ends there. The memory is not cleared before.
 pub(crate) fn read_some(file: &OwnedFd, len: usize, offset: u64) -> Result<Vec<u8>, Errno> {
-    let mut read = |len| {
+    let read = |len| {
         let mut bytes = Vec::with_capacity(len);
         rustix::io::pread(file, rustix::buffer::spare_capacity(&mut bytes), offset).map(|_| bytes)
     };
-    rustix::io::retry_on_intr(|| sized(Op::Read, len, &mut read))
+    rustix::io::retry_on_intr(|| sized(Op::Read, len, read))
 }
 
 /// Writes all of `bytes` at `offset`.

@@ -11,7 +11,8 @@ use rustix::io::Errno;
 
 use crate::item::How;
 use crate::sys::{
-    Pipe, Stat, Transferred, clone_whole, copy_range, next_extent, read_some, reserve, set_size, write_all_at, write_back,
+    Pipe, Stat, Transferred, clone_whole, copy_range, next_extent, read_some, reserve, set_size, write_all_at,
+    write_back,
 };
 
 use super::stamp::Stamp;
