@@ -85,8 +85,11 @@ fn run_and_kill(load: Load, from: &Path, to: &Path) -> Left {
     let mut pmove = Pmove::new().args(["-j", "1", "d"]).arg(to).cwd(from).timeout(Duration::from_mins(10));
     if load.is_small() {
         // So that all takes nearly twice the time between two checkpoints.
-        let delay = 2 * SECONDS * 1_000_000 * 9 / 10 / load.files;
-        pmove = injected(pmove, &[&format!("pwrite64:delay_exit={delay}")]);
+        let size = load.bytes / load.files;
+        // What is not small goes through a pipe: in, and out.
+        let calls = if size > 64 << 10 { 2 * size.div_ceil(256 << 10) } else { 1 };
+        let delay = 2 * SECONDS * 1_000_000 * 9 / 10 / load.files / calls;
+        pmove = injected(pmove, &[&format!("pwrite64,splice:delay_exit={delay}")]);
     }
     let mut running = pmove.spawn();
     let mut left = Left { at_checkpoint: 0, at_end: 0 };

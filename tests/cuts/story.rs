@@ -120,6 +120,10 @@ impl Story<'_> {
             if call.name == "openat" && !call.text.contains("O_CREAT") && !call.text.contains("O_TMPFILE") {
                 continue;
             }
+            // A file that gets a name stays as it is.
+            if call.name == "linkat" && unnamed(&call.text).is_some() {
+                continue;
+            }
             let inside = |path: &&str| *path == stage || is_tree && path.starts_with(&below);
             let named = call.text.contains(&entry).then_some(dir);
             for path in paths(&call.text).filter(inside).chain(named) {
