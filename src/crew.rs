@@ -45,6 +45,8 @@ pub(crate) struct Crew {
     began: Instant,
     state: Mutex<State>,
     room: Condvar,
+    /// A server does some of the work: waiting for it is what more workers are for.
+    is_far: AtomicBool,
     /// What [`Pacer::is_new`] said last.
     is_new: AtomicBool,
     /// Files in a piece.
@@ -69,11 +71,12 @@ impl Crew {
                 (processors, most.min(MOST).max(processors))
             }
         };
-        let pacer = Pacer::new(least, most);
+        let pacer = Pacer::new(least, most).near();
         Self {
             jobs,
             most,
             began: Instant::now(),
+            is_far: AtomicBool::new(false),
             is_new: AtomicBool::new(pacer.is_new()),
             state: Mutex::new(State { at_work: 0, pacer }),
             room: Condvar::new(),
@@ -115,6 +118,20 @@ impl Crew {
         Turn { crew: self, began: now, since: now, steps: 0, unsaid: 0 }
     }
 
+    /// Takes note that a server does some of the work.
+    pub(crate) fn note_far(&self) {
+        if !self.is_far.swap(true, Ordering::Relaxed) {
+            let mut state = self.lock();
+            state.pacer.note_far(self.began.elapsed());
+            self.is_new.store(state.pacer.is_new(), Ordering::Relaxed);
+        }
+    }
+
+    /// Whether that was noted.
+    pub(crate) fn is_far(&self) -> bool {
+        self.is_far.load(Ordering::Relaxed)
+    }
+
     /// How many files should make a piece of work that another worker may take.
     pub(crate) fn piece(&self) -> usize {
         self.piece.load(Ordering::Relaxed)
@@ -150,7 +167,7 @@ impl Crew {
     }
 
     fn size_pieces(&self, sample: Sample) {
-        if sample.steps == 0 || sample.wall < LOOK_AT_FIRST {
+        if sample.steps == 0 || sample.wall < LOOK_AT_FIRST || !self.is_far() {
             return;
         }
         let piece = if sample.is_waiting() && !self.is_alone() {
@@ -225,6 +242,7 @@ impl Turn<'_> {
     pub(crate) fn is_waiting(&self) -> bool {
         const WHILE: Duration = Duration::from_millis(15);
         !self.crew.is_alone()
+            && self.crew.is_far()
             && self.began.wall.elapsed() >= WHILE
             && Meter::now().since(self.began, self.steps).is_waiting()
     }

@@ -76,6 +76,8 @@ pub(super) struct Pacer {
     least: usize,
     most: usize,
     width: usize,
+    /// No server is known to be involved: waits come from what others do, or from this run's own barriers.
+    is_near: bool,
     phase: Phase,
     patience: Duration,
     /// Whether the next to be tried is more; less, otherwise.
@@ -92,11 +94,26 @@ impl Pacer {
             least,
             most: most.max(least),
             width: least,
+            is_near: false,
             phase: Phase::New,
             patience: PATIENCE,
             climbs_next: true,
             since: Duration::ZERO,
             seen: Sample::default(),
+        }
+    }
+
+    /// The same where all is near: no guess is made from how long workers wait, only trials.
+    pub(super) fn near(self) -> Self {
+        Self { is_near: true, ..self }
+    }
+
+    /// A server is involved after all: what was seen so far says nothing of it.
+    pub(super) fn note_far(&mut self, now: Duration) {
+        if self.is_near {
+            self.is_near = false;
+            self.phase = Phase::New;
+            self.restart(now);
         }
     }
 
@@ -141,7 +158,7 @@ impl Pacer {
             return;
         }
         let rate = self.least as f64 * self.seen.steps as f64 / self.seen.wall.as_secs_f64();
-        if self.seen.is_waiting() && self.least < self.most {
+        if !self.is_near && self.seen.is_waiting() && self.least < self.most {
             let width = self.with_slack();
             self.attempt(now, width, rate);
         } else if self.seen.wall >= LONG_LOOK {

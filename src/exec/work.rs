@@ -5,9 +5,9 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use crate::crew::Turn;
-use crate::item::{Batch, Settled};
+use crate::item::{Batch, Place, Settled};
 use crate::report::Phase;
-use crate::sys::{Barrier, Durability};
+use crate::sys::{Barrier, Durability, is_remote};
 use crate::transfer::{
     Context, Deferred, NotStaged, Publication, Published, PublishedTree, SHARE, Staged, StagedTree, SyncMode, Target,
     TreeJob, is_worth_sharing, rename_batch, stage_batch, stage_tree,
@@ -75,6 +75,7 @@ pub(super) fn work_on_share(context: &Context, batch: Batch<Target>, sink: &dyn 
 }
 
 fn copy(context: &Context, batch: Batch<Target>, turn: &mut Turn<'_>, sink: &dyn Sink) {
+    note_distance(context, &batch.source, &batch.target);
     let mut rest = Some(batch);
     while let Some(batch) = rest {
         let part = stage_batch(context, batch, turn);
@@ -89,6 +90,13 @@ fn copy(context: &Context, batch: Batch<Target>, turn: &mut Turn<'_>, sink: &dyn
         if let Some(staged) = part.staged {
             bring_to_barrier(context, staged, sink);
         }
+    }
+}
+
+/// Takes note if a server is at either end.
+fn note_distance(context: &Context, source: &Place, target: &Target) {
+    if !context.crew.is_far() && (target.is_remote() || is_remote(&source.dir)) {
+        context.crew.note_far();
     }
 }
 
@@ -110,6 +118,7 @@ fn share(batch: Batch<Target>, sink: &dyn Sink) -> Option<Batch<Target>> {
 
 /// Moves a directory, as far as this thread can.
 pub(super) fn work_on_tree(context: &Context, job: TreeJob, sink: &dyn Sink) {
+    note_distance(context, &job.source, &job.target);
     match stage_tree(context, job) {
         Ok(tree) => go_on(context, Waiting::StagedTree(tree), sink),
         Err(NotStaged::Settled(settled)) => sink.settled(vec![*settled]),

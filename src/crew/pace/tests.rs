@@ -135,3 +135,15 @@ fn no_more_than_there_are() {
         assert_eq!(pacer.width(), 1);
     }
 }
+
+#[test]
+fn waits_on_near_disks_are_no_reason_for_more_workers() {
+    let mut pacer = Pacer::new(2, 64).near();
+    // Held up by a barrier: hardly anything is computed.
+    let stalled = Sample { wall: Duration::from_millis(200), cpu: Duration::from_millis(2), steps: 20 };
+    pacer.note(Duration::from_millis(100), stalled);
+    assert_eq!(pacer.width(), 2);
+    pacer.note_far(Duration::from_millis(110));
+    pacer.note(Duration::from_millis(210), stalled);
+    assert!(pacer.width() > 30, "the same at a server is one: {}", pacer.width());
+}
