@@ -41,7 +41,7 @@ pub(crate) type Hire = Box<dyn Fn(usize) -> usize + Send + Sync>;
 /// The workers of a run, as far as it matters how many there are.
 pub(crate) struct Crew {
     jobs: Jobs,
-    most: usize,
+    most: AtomicUsize,
     began: Instant,
     state: Mutex<State>,
     room: Condvar,
@@ -66,15 +66,13 @@ impl Crew {
         let most = most.get();
         let (least, most) = match jobs {
             Jobs::Exactly(jobs) => (jobs.get().min(most), jobs.get().min(most)),
-            Jobs::Auto => {
-                let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(most);
-                (processors, most.min(MOST).max(processors))
-            }
+            // Until there are to be threads, one does, and processors need not be counted.
+            Jobs::Auto => (1, most),
         };
         let pacer = Pacer::new(least, most).near();
         Self {
             jobs,
-            most,
+            most: AtomicUsize::new(most),
             began: Instant::now(),
             is_far: AtomicBool::new(false),
             is_new: AtomicBool::new(pacer.is_new()),
@@ -90,9 +88,20 @@ impl Crew {
         Self::new(Jobs::Exactly(NonZeroUsize::MIN), NonZeroUsize::MIN)
     }
 
-    /// How many there may ever be.
-    pub(crate) fn most(&self) -> usize {
-        self.most
+    /// Gets ready for threads. How many there may ever be.
+    pub(crate) fn gather(&self) -> usize {
+        let most = self.most.load(Ordering::Relaxed);
+        if self.jobs != Jobs::Auto {
+            return most;
+        }
+        let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(most);
+        let most = most.min(MOST).max(processors);
+        self.most.store(most, Ordering::Relaxed);
+        let pacer = Pacer::new(processors, most);
+        let pacer = if self.is_far() { pacer } else { pacer.near() };
+        self.is_new.store(pacer.is_new(), Ordering::Relaxed);
+        self.lock().pacer = pacer;
+        most
     }
 
     /// Has those begin that are needed at first; `hire` will be asked for more. How many there are.
@@ -144,7 +153,7 @@ impl Crew {
 
     /// Whether there can be somebody to share work with.
     fn is_alone(&self) -> bool {
-        self.most == 1
+        self.most.load(Ordering::Relaxed) == 1
     }
 
     fn note(&self, sample: Sample) {

@@ -85,7 +85,7 @@ impl Engine {
         context.stop.expect_long_work();
         let (events, told) = channel();
         let (barrier, waiting) = channel();
-        let (pool, hire) = pool(context.crew.most()).map_err(|error| no_threads(&error))?;
+        let (pool, hire) = pool(context.crew.gather()).map_err(|error| no_threads(&error))?;
         if context.crew.begin(hire) == 0 {
             return Err(no_threads(&std::io::Error::from(rustix::io::Errno::AGAIN)));
         }

@@ -33,7 +33,7 @@ const WORTH_RESERVING: u64 = 128 << 10;
 const WINDOW: u64 = 32 << 20;
 
 /// So much of what is being written back may stay in memory, where a run is larger than that.
-const WRITING_BACK: u64 = 8 * WINDOW;
+const WRITING_BACK: u64 = 4 * WINDOW;
 
 /// Reading a file of this size or more takes long enough for a look whether it has changed. Bytes.
 const LONG: u64 = 64 << 10;

@@ -161,7 +161,7 @@ impl Context {
     ) -> Self {
         let descriptors = crate::sys::descriptor_limit();
         Self {
-            crew: Crew::new(Jobs::Auto, most_workers(descriptors)),
+            crew: Crew::small(),
             policy,
             way,
             sync,
