@@ -7,10 +7,11 @@ mod promises;
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use common::snapshot::Snapshot;
 use common::tree::Tree;
-use promises::{everywhere, names};
+use promises::{Sides, across, everywhere, names};
 
 fn read(path: impl AsRef<Path>) -> String {
     fs::read_to_string(path).unwrap()
@@ -158,4 +159,38 @@ fn p6_what_a_run_has_hidden_is_not_a_source() {
             (vec![stage.into(), hidden.into()], vec![".h".into(), ".pmove-notes".into()])
         );
     }
+}
+
+/// A directory that had vanished from its source when its run was killed is found by its copy. Another source's backup has
+/// given that copy another name by then: the directory came back, and stayed where it was.
+#[test]
+fn p6_what_was_being_removed_goes_though_its_copy_has_become_a_backup() {
+    let build = |sides: &Sides| {
+        let tree = Tree::new().file("1/b/one", "1").file("2/b/two", "2").dir("2/b/more").file("3/b", "3");
+        tree.build(&sides.from);
+    };
+    let pmove = |sides: &Sides| {
+        let options = ["-j1", "--backup=numbered", "--sync=none", "--allow-empty", "-g", "*/b"];
+        sides.pmove().args(options).arg(&*sides.to)
+    };
+    let whole = across();
+    build(&whole);
+    pmove(&whole).run().ok();
+    let paths = |sides: &Sides| [&sides.from, &sides.to].map(|side| paths_of(&Snapshot::of(&**side)));
+    let expected = paths(&whole);
+    for call in 1.. {
+        let sides = across();
+        build(&sides);
+        if pmove(&sides).env("PMOVE_TEST_KILL_AT", call.to_string()).run().signal.is_none() {
+            assert!(call > 50, "it was hardly ever killed");
+            break;
+        }
+        let again = pmove(&sides).run();
+        assert_eq!((again.code, again.stderr_text()), (Some(0), String::new()), "killed before call {call}");
+        assert_eq!(paths(&sides), expected, "killed before call {call}");
+    }
+}
+
+fn paths_of(snapshot: &Snapshot) -> Vec<PathBuf> {
+    snapshot.paths().map(Path::to_owned).collect()
 }

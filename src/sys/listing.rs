@@ -52,6 +52,21 @@ impl Listing {
         Ok(entries)
     }
 
+    /// The name of what has the inode number `ino`, as far as the listing tells: below an overlay it may not.
+    pub(crate) fn name_of(dir: &Dir, ino: u64) -> Result<Option<Vec<u8>>, Errno> {
+        let mut listing = Self::of(dir)?;
+        call(Op::List, b"", || {
+            let mut raw = RawDir::new(&listing.fd, &mut listing.buffer);
+            while let Some(entry) = raw.next().transpose()? {
+                let name = entry.file_name().to_bytes();
+                if entry.ino() == ino && name != b"." && name != b".." {
+                    return Ok(Some(name.to_vec()));
+                }
+            }
+            Ok(None)
+        })
+    }
+
     /// All names at once, for directories that are known to be small.
     pub(crate) fn all(dir: &Dir) -> Result<Vec<Entry>, Errno> {
         let mut listing = Self::of(dir)?;

@@ -107,6 +107,7 @@ pub(crate) fn copy_content(
     }
     copied
 }
+
 impl Copy<'_> {
     /// Copies all.
     fn all(&mut self, stat: &Stat) -> Result<Copied, ContentError> {

@@ -122,7 +122,7 @@ pub(crate) struct Context {
     pub(crate) descriptors: usize,
     pub(super) pipes: Pipes,
     /// A run that copies more than this is large for this machine. Bytes.
-    large: u64,
+    large: OnceLock<u64>,
     /// How many directories a tree may hold open at once.
     pub(crate) open_dirs: usize,
     /// Where files with several links are by now: in this run's trees, or published on their own.
@@ -175,7 +175,7 @@ impl Context {
             descriptors,
             named_stages: descriptors < 512 || !crate::sys::has_proc(),
             pipes: Pipes::default(),
-            large: crate::sys::memory() / 4,
+            large: OnceLock::new(),
             open_dirs: (descriptors / 16).clamp(1, 1024),
             links: Links::default(),
             max_errors: None,
@@ -211,7 +211,7 @@ impl Context {
 
     /// Whether so much was copied that it would fill a good part of the machine's memory.
     pub(super) fn is_large_for_memory(&self) -> bool {
-        self.counters.bytes_copied() > self.large
+        self.counters.bytes_copied() > *self.large.get_or_init(|| crate::sys::memory() / 4)
     }
 
     /// The barrier of the file system that `dir` is on. One for the whole run, so that an error latches.

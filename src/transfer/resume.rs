@@ -369,13 +369,13 @@ fn finish_hidden(target: &Dir, record: &TreeRecord, news: &mut Vec<String>) -> b
         Ok(_) | Err(Errno::NOENT | Errno::NOTDIR) => return true,
         Err(_) => return false,
     };
-    let Ok(published) = header.published_in(target) else { return false };
-    let remains = Remains::of(&parent, record, published.as_ref().map(|(_, dir)| dir));
-    match remains.is_hidden() {
+    match Remains::of(&parent, record, None).is_hidden() {
         Ok(true) => {}
         Ok(false) => return !is_there(Stat::at(&parent, &header.name).map(|stat| stat.id == header.source)),
         Err(_) => return false,
     }
+    let Ok(published) = header.published_somewhere_in(target) else { return false };
+    let remains = Remains::of(&parent, record, published.as_ref().map(|(_, dir)| dir));
     let path = |name: &[u8]| path_from([&header.parent_path, &b"/"[..], name].concat());
     match remains.remove(&Crew::small()) {
         // Else the journal stays: it is the only one that can say what the source's hidden name means.

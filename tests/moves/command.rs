@@ -147,6 +147,14 @@ impl Command {
         }
     }
 
+    /// Whether an operand is a pattern where nothing has its name.
+    pub fn has_operand_like_a_pattern(&self) -> bool {
+        match &self.sources {
+            Sources::Words { operands, is_literal: false, .. } => operands.iter().any(|word| word.text().contains('*')),
+            _ => false,
+        }
+    }
+
     /// The program, ready to be run, with some more `options`. `list` is a path outside of both trees, for a list.
     pub fn pmove(&self, roots: &Roots, list: &Path, options: &[&str]) -> Pmove {
         let mut pmove = Pmove::new().args(["-j", &self.jobs.to_string()]).args(self.policy.options()).args(options);

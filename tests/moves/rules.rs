@@ -17,6 +17,8 @@ pub struct Outcome {
     /// A target that an earlier source might have made was there before: that shows by its time, which must be older
     /// than the run by more than a clock's tick.
     pub goes_by_time: bool,
+    /// Sources meet: one lies in another one, or two are to get one name. What comes first is brought to its end first.
+    pub meets: bool,
 }
 
 impl Outcome {
@@ -39,16 +41,18 @@ struct Dest {
 /// Runs a command.
 pub fn run(world: World, listings: &Listings, command: &Command) -> Outcome {
     let mut run = Run {
-        outcome: Outcome { world, failures: Vec::new(), vague: None, goes_by_time: false },
+        outcome: Outcome { world, failures: Vec::new(), vague: None, goes_by_time: false, meets: false },
         policy: command.policy,
         created: BTreeSet::new(),
         tried: BTreeSet::new(),
         sources: BTreeSet::new(),
+        given_away: BTreeSet::new(),
     };
     let mut dest_trace = Vec::new();
     match run.dest(command, &mut dest_trace) {
         Ok(dest) => {
             let candidates = run.candidates(command, listings, dest.dir);
+            run.outcome.meets = meet(&candidates);
             run.outcome.vague = run.outcome.vague.or(run.vague(&candidates, &dest_trace, dest.dir));
             // The stage directory comes and goes.
             run.outcome.world.touch(dest.dir);
@@ -73,6 +77,8 @@ struct Run {
     tried: BTreeSet<String>,
     /// Paths of sources, plainly written.
     sources: BTreeSet<String>,
+    /// What has lost its name to a source, or got another one by which it is kept.
+    given_away: BTreeSet<Ino>,
 }
 
 impl Run {
@@ -91,6 +97,16 @@ impl Run {
         }
         let ino = self.world().child(parent, name).ok_or(Cause::Missing)?;
         Ok((parent, ino, name.to_owned()))
+    }
+
+    /// What a path names; with a slash behind it that must be, or lead to, a directory.
+    fn look_behind(&self, path: &str) -> Result<Ino, Cause> {
+        let (_, ino, _) = self.look(path)?;
+        if path.ends_with('/') && !self.world().is_dir(ino) {
+            let end = self.world().resolve(path, &mut Vec::new())?;
+            return if self.world().is_dir(end) { Ok(ino) } else { Err(Cause::NotADirectory) };
+        }
+        Ok(ino)
     }
 
     /// What DEST means; or what is said of it, and that is the end.
@@ -123,7 +139,7 @@ impl Run {
         };
         // Which of the two it is said of is open, if neither can be reached.
         let either = |cause: Cause| -> Vec<String> {
-            refused(cause).into_iter().chain(self.look(&source).err().into_iter().flat_map(refused)).collect()
+            refused(cause).into_iter().chain(self.look_behind(&source).err().into_iter().flat_map(refused)).collect()
         };
         let stripped = text.trim_end_matches('/');
         let there = self.look(&text);
@@ -132,8 +148,8 @@ impl Run {
             if there.as_ref().is_ok_and(|(_, ino, _)| !self.world().is_dir(*ino)) {
                 return Err(either(Cause::NotADirectory));
             }
-            let source = self.look(&source).map_err(refused)?;
-            if !self.world().is_dir(source.1) {
+            let found = self.look_behind(&source).map_err(refused)?;
+            if !self.world().is_dir(found) {
                 return Err(refused(Cause::NotADirectory));
             }
         }
@@ -288,9 +304,14 @@ impl Run {
                 return Err(vec![format!("not replacing '{to}'")]);
             }
             if matches!(self.policy, Policy::KeepBoth | Policy::SimpleBackup | Policy::NumberedBackup) {
-                return self.keep(dest, path, (parent, name, ino), &target_name, is_rival);
+                if self.policy == Policy::SimpleBackup && is_rival && !self.created.contains(&target_name) {
+                    self.go_by_time(existing);
+                }
+                return self.keep(dest, path, (parent, name, ino), &target_name);
             }
-            self.outcome.goes_by_time |= is_rival && !self.created.contains(&target_name);
+            if is_rival && !self.created.contains(&target_name) {
+                self.go_by_time(existing);
+            }
             self.judge(path, &to, (ino, existing), &target_name)?;
             self.check_itself(dest, path, &to, ino)?;
             if self.world().children(existing).is_some_and(|children| !children.is_empty()) {
@@ -299,12 +320,22 @@ impl Run {
                 );
                 return Err(vec![format!("cannot overwrite '{to}': Directory not empty"), across]);
             }
+            self.given_away.insert(existing);
         } else {
             self.check_itself(dest, path, &to, ino)?;
         }
         self.outcome.world.rename(parent, name, dest.dir, &target_name);
         self.created.insert(target_name);
         Ok(())
+    }
+
+    /// Takes note that something is decided by whether a target is older than the run. It is not, as far as its times
+    /// show, once another of its names was taken by this run.
+    fn go_by_time(&mut self, existing: Ino) {
+        self.outcome.goes_by_time = true;
+        if self.given_away.contains(&existing) {
+            self.outcome.vague = Some("a target has a new time by another of its names");
+        }
     }
 
     /// Takes a name that is taken, where what has it is to be kept.
@@ -314,7 +345,6 @@ impl Run {
         path: &str,
         (parent, name, ino): Found<'_>,
         target_name: &str,
-        is_rival: bool,
     ) -> Result<(), Vec<String>> {
         let to = format!("{}{target_name}", dest.prefix);
         if parent == dest.dir && name == target_name {
@@ -322,11 +352,8 @@ impl Run {
         }
         let numbered = |n: usize| format!("{target_name}.~{n}~");
         let free = |world: &World, new: &String| world.child(dest.dir, new).is_none();
-        if self.policy == Policy::SimpleBackup {
-            self.outcome.goes_by_time |= is_rival && !self.created.contains(target_name);
-            if self.created.contains(target_name) {
-                return Err(vec![format!("will not overwrite just-created '{to}' with '{path}'")]);
-            }
+        if self.policy == Policy::SimpleBackup && self.created.contains(target_name) {
+            return Err(vec![format!("will not overwrite just-created '{to}' with '{path}'")]);
         }
         self.check_itself(dest, path, &to, ino)?;
         let new_name = match self.policy {
@@ -342,6 +369,7 @@ impl Run {
                 } else {
                     (1..100).map(numbered).find(|new| free(self.world(), new)).unwrap()
                 };
+                self.given_away.extend(self.world().child(dest.dir, target_name));
                 self.outcome.world.rename(dest.dir, target_name, dest.dir, &backup);
                 target_name.to_owned()
             }
@@ -421,6 +449,14 @@ impl Run {
             at.is_some()
         })
     }
+}
+
+/// Whether, as their paths are written, one source lies in another, or two end in the same name.
+fn meet(candidates: &[Result<Candidate, String>]) -> bool {
+    let paths: BTreeSet<String> = candidates.iter().flatten().map(|candidate| plainly(&candidate.path)).collect();
+    let names: BTreeSet<&str> = paths.iter().map(|path| split(path).1).collect();
+    let mut above = paths.iter().flat_map(|path| path.match_indices('/').map(|(at, _)| &path[..at]));
+    names.len() < paths.len() || above.any(|above| paths.contains(above))
 }
 
 /// A source as it is reached from where the program works.

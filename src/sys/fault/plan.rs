@@ -1,13 +1,16 @@
 //! What a test wants to happen at which system call. One plan at a time, for the process: its calls are counted over
 //! all threads.
+//!
+//! A test that runs the program as a process of its own has it killed before its n-th call by `PMOVE_TEST_KILL_AT=n`.
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::io::Errno;
+use rustix::process::{Signal, getpid, kill_process};
 
 use super::Op;
 
@@ -79,6 +82,10 @@ static ALONE: Mutex<()> = Mutex::new(());
 /// So that nothing is locked where there is no plan.
 static IS_RUNNING: AtomicBool = AtomicBool::new(false);
 static STATE: Mutex<Option<State>> = Mutex::new(None);
+/// Before which call the process is to be killed; 0 for none.
+static KILL_AT: LazyLock<u64> =
+    LazyLock::new(|| std::env::var("PMOVE_TEST_KILL_AT").ok().and_then(|call| call.parse().ok()).unwrap_or(0));
+static CALLS: AtomicU64 = AtomicU64::new(0);
 
 #[derive(Default)]
 struct State {
@@ -160,6 +167,9 @@ pub(super) fn pass<T>(
     len: usize,
     call: impl FnOnce(usize) -> Result<T, Errno>,
 ) -> Result<T, Errno> {
+    if *KILL_AT > 0 && CALLS.fetch_add(1, Ordering::SeqCst) + 1 == *KILL_AT {
+        kill_process(getpid(), Signal::KILL).ok();
+    }
     if !IS_RUNNING.load(Ordering::SeqCst) {
         return call(len);
     }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use crate::sys::{Dir, FileId, Stat};
+use crate::sys::{Dir, FileId, Listing, Stat};
 use crate::transfer::other_name::kept_names;
 use crate::transfer::record::{identity_now, is_name};
 use crate::transfer::stamp::Stamp;
@@ -51,6 +51,21 @@ impl Header {
             }
         }
         Ok(None)
+    }
+
+    /// The published tree, whatever its name in `target` is by now: another source's backup, say. Only for a tree that is
+    /// known to have been published: the inode number of one that never was may be another directory's.
+    ///
+    /// # Errors
+    /// As for [`Self::published_in`].
+    pub(crate) fn published_somewhere_in(&self, target: &Dir) -> Result<Option<(Vec<u8>, Dir)>, Errno> {
+        if let Some(found) = self.published_in(target)? {
+            return Ok(Some(found));
+        }
+        // A directory that cannot be listed is searched for nothing else.
+        let Ok(Some(name)) = Listing::name_of(target, self.stage_root.ino) else { return Ok(None) };
+        let root = target.open_child(&name).ok().filter(|root| root.id() == self.stage_root);
+        Ok(root.map(|root| (name, root)))
     }
 
     /// Takes on the identities that the directories have now. `room` is the stage directory.

@@ -158,14 +158,18 @@ impl PublishedTree {
         journal: Vec<u8>,
     ) -> Result<Self, NotPublished> {
         let header = record.header.clone();
-        let (name, root) = match header.published_in(&job.target.place.dir) {
+        let [hidden, named] = [&header.hidden, &header.name].map(|name| Stat::at(&job.source.dir, name).ok());
+        // What is hidden was published before.
+        let is_hidden = hidden.as_ref().is_some_and(|hidden| hidden.id == header.source);
+        let dir = &job.target.place.dir;
+        let published = if is_hidden { header.published_somewhere_in(dir) } else { header.published_in(dir) };
+        let (name, root) = match published {
             Ok(Some((name, root))) => (name, Arc::new(root)),
             Ok(None) => return Err(NotPublished::No(Box::new((job, record)))),
             Err(error) => return Err(NotPublished::Unknown(error)),
         };
         let mut job = job;
         job.item.new_name = Some(name.into());
-        let [hidden, named] = [&header.hidden, &header.name].map(|name| Stat::at(&job.source.dir, name).ok());
         let source = [hidden, named].into_iter().flatten().find(|source| source.id == header.source);
         // Something else has the source's name since: that has to be moved itself. (What is hidden is removed at the end.)
         if named.is_some_and(|named| named.id != header.source) {

@@ -64,7 +64,7 @@ impl PublishedTree {
                 match TreeRecord::open(room, &journal) {
                     Ok(Some(record)) => {
                         let published =
-                            if is_taken_over { header.published_in(&job.target.place.dir) } else { Ok(None) };
+                            if is_taken_over { header.published_somewhere_in(&job.target.place.dir) } else { Ok(None) };
                         let retire = |published: &Option<(Vec<u8>, Dir)>| {
                             let published = published.as_ref().map(|(_, dir)| dir);
                             let copy = if is_taken_over { Copy::Found(published) } else { Copy::Ours };
