@@ -176,16 +176,21 @@ fn median(times: &[f64]) -> f64 {
 
 fn main() {
     let options = Options::parse();
+    if !options.bench {
+        // `cargo test --benches` starts every benchmark without a word.
+        println!("Nothing is timed: cargo bench --bench fuse_jobs does that, as root.");
+        return;
+    }
     let sides = Sides { fuse: Fuse::far_away(), local: LoopFs::new(FsType::Ext4, 512) };
     let delay = Duration::from_secs_f64(options.delay / 1e3);
     println!(
-        "{} files in {DIRS} directories, {} ms a request, medians of {} rounds, seconds\n",
+        "{} files in {DIRS} directories, {} ms a request, medians of {} rounds (two where it takes {LONG} s), seconds\n",
         DIRS * FILES,
         options.delay,
         options.rounds
     );
     println!(
-        "| work | {} | best ÷ -j 1 | auto ÷ best |",
+        "| work | {} | best: times as fast as -j 1 | auto: times as fast as the best |",
         options.jobs.iter().map(|jobs| format!("-j {jobs}")).collect::<Vec<_>>().join(" | ")
     );
     println!("|---|{}---|---|", "---|".repeat(options.jobs.len()));

@@ -15,7 +15,8 @@ use crate::sys::thread_time;
 
 use pace::{Pacer, Sample};
 
-/// With more workers than this nothing was ever won.
+/// No more workers than these, unless they are asked for by number: on a mount that takes a millisecond an operation nearly
+/// nothing was won beyond 32 (benches/README.md).
 const MOST: usize = 64;
 
 /// A piece of work is so long where workers wait: long enough not to be about handing it over, short enough that all have
@@ -115,7 +116,8 @@ impl Crew {
         there
     }
 
-    /// Begins a piece of work that waits for no other worker, as soon as there is room for it.
+    /// Begins a piece of work that waits for no other worker, as soon as there is room for it: at once where the number of
+    /// workers is fixed, since then there are no more than that.
     pub(crate) fn turn(&self) -> Turn<'_> {
         let mut state = self.lock();
         while self.jobs == Jobs::Auto && state.at_work >= state.pacer.width() {

@@ -77,12 +77,12 @@ fn bench(options: &Options) -> Result<()> {
         println!("{}", table::markdown(&row));
         rows.push(row);
         // Written after each work: the whole takes long, and what is measured is measured.
-        write(&results.join("results.json"), &format!("{:#}\n", table::json(&rows)))?;
-        if options.size() == Size::Whole {
-            write(Path::new(PICTURE), &plot::svg(&rows))?;
-        } else {
-            write(&results.join("quick.svg"), &plot::svg(&rows))?;
-        }
+        let name = if options.size() == Size::Whole { "results" } else { "partial" };
+        write(&results.join(name).with_extension("json"), &format!("{:#}\n", table::json(&rows)))?;
+        write(&results.join(name).with_extension("svg"), &plot::svg(&rows))?;
+    }
+    if options.size() == Size::Whole {
+        write(Path::new(PICTURE), &plot::svg(&rows))?;
     }
     let failed = |taken: &measure::Taken| !taken.failures.is_empty() && taken.group != Group::Peer;
     ensure!(!rows.iter().any(|row| row.taken.iter().any(failed)), "pmove or a floor has failed");

@@ -23,7 +23,7 @@ pub(crate) enum Group {
     Peer,
     /// What others are compared with; of several, the lowest counts.
     Floor,
-    /// A floor that promises less than a mover must: only to be looked at.
+    /// A floor that promises less than a mover must, or asks more than it need: only to be looked at.
     Cellar,
 }
 
@@ -275,6 +275,12 @@ fn floors(myself: &Path) -> Vec<Mover> {
             Below::Big => job.floor(program, &["big", "-j1", "--through=direct", "--durable=everything"]),
             _ => job.floor(program, &["durable", "--through=direct", "--batch=125"]),
         }),
+        cellar(floor("floor, looking", Ends::InMemory, small, |program, job| {
+            job.floor(program, &["copy", "--looks", "--xattrs"])
+        })),
+        cellar(floor("floor, durable, looking", Ends::Durable, small, |program, job| {
+            job.floor(program, &["durable", "--looks", "--xattrs"])
+        })),
         cellar(floor("floor, final name", Ends::InMemory, small, |program, job| {
             job.floor(program, &["copy", "--staging=named"])
         })),

@@ -24,7 +24,7 @@ pub(crate) struct Options {
     /// Rounds; some works have more
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// Two rounds, with a tenth of everything: to see that all works, not how fast it is
+    /// A tenth of everything, rounds too, two at least: to see that all works, not how fast it is
     #[arg(long)]
     quick: bool,
     /// Name the works and the movers, and whether those are there

@@ -19,7 +19,7 @@ impl Plan {
     /// That of a run that moves everything into an existing directory.
     ///
     /// # Errors
-    /// It is none.
+    /// `dir` is no directory.
     pub fn into(dir: &Path) -> Result<Self> {
         let (kind, way) = (DestinationKind::Directory, Way::Any);
         let destination = resolve_destination(dir.as_os_str().as_bytes(), kind, None, MakeDir::No, way)?;

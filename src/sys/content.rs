@@ -90,7 +90,7 @@ impl Pipe {
     }
 }
 
-/// Takes room for `len` bytes, without making `file` longer.
+/// Takes room for `len` bytes, without making `file` longer (`FALLOC_FL_KEEP_SIZE`, fallocate(2)).
 ///
 /// # Errors
 /// ENOSPC and EDQUOT where there is not so much; EOPNOTSUPP and others where that cannot be done beforehand.
@@ -99,9 +99,9 @@ pub(crate) fn reserve(file: &OwnedFd, len: u64) -> Result<(), Errno> {
     rustix::io::retry_on_intr(|| call(Op::Reserve, b"", reserve))
 }
 
-/// Has the kernel begin to write back what was written to `file` from `offset` on, and forget what is written back
-/// already. A hint: nothing depends on it.
-pub(crate) fn write_back(file: &OwnedFd, offset: u64, len: u64) {
+/// Lets the kernel know that part of a file is not needed in memory: it begins to write back what was changed, and forgets
+/// what was not, or is written back already (`POSIX_FADV_DONTNEED`, posix_fadvise(2)). A hint: nothing depends on it.
+pub(crate) fn let_go(file: &OwnedFd, offset: u64, len: u64) {
     rustix::fs::fadvise(file, offset, std::num::NonZeroU64::new(len), Advice::DontNeed).ok();
 }
 

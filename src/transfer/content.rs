@@ -11,8 +11,7 @@ use rustix::io::Errno;
 
 use crate::item::How;
 use crate::sys::{
-    Pipe, Stat, Transferred, clone_whole, copy_range, next_extent, read_some, reserve, set_size, write_all_at,
-    write_back,
+    Pipe, Stat, Transferred, clone_whole, copy_range, let_go, next_extent, read_some, reserve, set_size, write_all_at,
 };
 
 use super::stamp::Stamp;
@@ -32,7 +31,7 @@ const WORTH_RESERVING: u64 = 128 << 10;
 /// So much is written before its writing back is begun: the barrier at the end then has little left to wait for.
 const WINDOW: u64 = 32 << 20;
 
-/// So much of what is being written back may stay in memory, where a run is larger than that.
+/// So much of what is being written back may stay in memory, where a run is large for the machine.
 const WRITING_BACK: u64 = 4 * WINDOW;
 
 /// Reading a file of this size or more takes long enough for a look whether it has changed. Bytes.
@@ -247,14 +246,18 @@ impl Copy<'_> {
     /// Has what was written up to `offset` written back, once that is much: no later barrier has it all to do. A run that is
     /// large for this machine's memory also lets go of it, or it would push out what others need there.
     fn begin_write_back(&mut self, offset: u64) {
-        if offset < self.written_back + WINDOW || self.context.sync == SyncMode::None {
+        if offset < self.written_back + WINDOW {
             return;
         }
-        write_back(self.to, self.written_back, offset - self.written_back);
-        if self.context.is_large_for_memory() {
-            write_back(self.from, self.written_back, offset - self.written_back);
+        let is_large = self.context.is_large_for_memory();
+        if self.context.sync == SyncMode::None && !is_large {
+            return;
+        }
+        let_go(self.to, self.written_back, offset - self.written_back);
+        if is_large {
+            let_go(self.from, self.written_back, offset - self.written_back);
             if let Some(old) = self.written_back.checked_sub(WRITING_BACK) {
-                write_back(self.to, old, offset - self.written_back);
+                let_go(self.to, old, offset - self.written_back);
             }
         }
         self.written_back = offset;

@@ -121,7 +121,8 @@ pub(crate) struct Context {
     /// How many descriptors the process may hold.
     pub(crate) descriptors: usize,
     pub(super) pipes: Pipes,
-    /// A run that copies more than this is large for this machine. Bytes.
+    /// A run that copies more than this, a quarter of the memory, is large for this machine: it would drive out much of what
+    /// others have there. Bytes.
     large: OnceLock<u64>,
     /// How many directories a tree may hold open at once.
     pub(crate) open_dirs: usize,

@@ -26,10 +26,12 @@ pub(super) fn run(args: &Copy) -> Result<()> {
             }
             for name in &names[begin..end] {
                 let file = carrier.carry(&source, &target, name)?;
+                carrier.look(&source, name)?;
                 if args.staging == Staging::Unnamed {
                     link(&file, &target, name)?;
                 }
                 drop(file);
+                carrier.look(&source, name)?;
                 unlink(&source, name)?;
             }
         }

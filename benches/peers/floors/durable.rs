@@ -134,6 +134,7 @@ impl Flow<'_> {
                 }
                 Task::Link(run) => {
                     for (file, name) in run.unnamed.into_iter().zip(&self.names[run.names.clone()]) {
+                        carrier.look(&self.source, name)?;
                         link(&file, &self.target, name)?;
                     }
                     let mut state = self.lock();
@@ -143,6 +144,7 @@ impl Flow<'_> {
                 }
                 Task::Unlink(names) => {
                     for name in &self.names[names.clone()] {
+                        carrier.look(&self.source, name)?;
                         unlink(&self.source, name)?;
                     }
                     self.lock().left -= names.len();

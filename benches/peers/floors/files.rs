@@ -128,6 +128,7 @@ impl Carrier {
 
     /// Copies one file with its mode and times. The copy has its name already, unless it is staged without one.
     pub(super) fn carry(&mut self, from: &OwnedFd, to: &OwnedFd, name: &CStr) -> Result<OwnedFd> {
+        self.look(from, name)?;
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let source = rustix::fs::openat(from, name, flags, Mode::empty())?;
         let stat = rustix::fs::fstat(&source)?;
@@ -144,6 +145,14 @@ impl Carrier {
         }
         rustix::fs::futimens(&target, &times(&stat))?;
         Ok(target)
+    }
+
+    /// Looks at a source, if that was asked for.
+    pub(super) fn look(&self, from: &OwnedFd, name: &CStr) -> Result<()> {
+        if self.means.looks {
+            rustix::fs::statat(from, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        }
+        Ok(())
     }
 
     /// How a target of this size is opened besides: past the page cache, if that was asked for and is worth it.

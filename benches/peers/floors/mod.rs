@@ -50,6 +50,10 @@ pub(crate) struct Means {
     /// Ask each file for its extended attributes as well, which no mount tells beforehand
     #[arg(long)]
     xattrs: bool,
+    /// Look at each file before it is opened, before it is linked and before it is unlinked, as what must not open a
+    /// device nor take what has changed for what was copied
+    #[arg(long)]
+    looks: bool,
 }
 
 /// The arguments of `floor copy`.

@@ -1,4 +1,4 @@
-//! Machines that are made up: so much is done with so many workers, for a minute.
+//! Machines that are made up: so much is done with so many workers.
 
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small numbers, none below 0")]
 
@@ -28,7 +28,10 @@ impl Machine {
 
     /// The widths, tick by tick.
     fn run(&self, seconds: f64) -> Vec<usize> {
-        let mut pacer = Pacer::new(PROCESSORS, 64);
+        self.run_with(Pacer::new(PROCESSORS, 64), seconds)
+    }
+
+    fn run_with(&self, mut pacer: Pacer, seconds: f64) -> Vec<usize> {
         let mut done = 0.0;
         let mut dice = 0x9e37_79b9_7f4a_7c15_u64;
         let mut widths = Vec::new();
@@ -52,7 +55,7 @@ impl Machine {
         widths
     }
 
-    /// What is done in a minute, as a share of what the best fixed width does.
+    /// What is done in so many seconds, as a share of what the best fixed width does.
     fn share_of_best(&self, seconds: f64) -> f64 {
         let done: f64 = self.run(seconds).into_iter().map(|width| self.rate(width) * TICK).sum();
         let best = (PROCESSORS..=64).map(|width| self.rate(width)).fold(0.0, f64::max);
@@ -134,6 +137,21 @@ fn no_more_than_there_are() {
         pacer.note(Duration::from_millis(100 * tick), sample);
         assert_eq!(pacer.width(), 1);
     }
+}
+
+/// A near disk is guessed nothing about, but more workers are tried now and then, and kept only where more gets done.
+#[test]
+fn on_near_disks_more_are_kept_only_where_more_gets_done() {
+    let near = || Pacer::new(PROCESSORS, 64).near();
+    let mean = |widths: &[usize]| widths.iter().sum::<usize>() as f64 / widths.len() as f64;
+    // Held up by barriers, which more workers do not make any faster.
+    let barriers = Machine { cpu: 0.000_04, wait: 0.000_4, yields: |width| 2.0 / width, noise: 0.1 };
+    let widths = barriers.run_with(near(), 60.0);
+    assert!(widths[..200].iter().all(|&width| width == PROCESSORS), "a second long nothing is tried");
+    assert!(mean(&widths) < 2.3, "{}", mean(&widths));
+    let many_arms = Machine { cpu: 0.000_04, wait: 0.004, yields: freely, noise: 0.1 };
+    let widths = many_arms.run_with(near(), 60.0);
+    assert!(mean(&widths[6000..]) > 30.0, "{}", mean(&widths[6000..]));
 }
 
 #[test]
