@@ -153,8 +153,8 @@ impl Crew {
         self.piece() < MANY
     }
 
-    /// Whether there can be somebody to share work with.
-    fn is_alone(&self) -> bool {
+    /// Whether there is nobody to share work with: there may be no pool at all then, and rayon is not to start one.
+    pub(crate) fn is_alone(&self) -> bool {
         self.most.load(Ordering::Relaxed) == 1
     }
 

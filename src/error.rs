@@ -274,6 +274,14 @@ pub enum MoveError {
         /// Where the rest of it is now.
         kept: PathBuf,
     },
+    /// A directory was to be removed, and the copy that an ended run has made of it is gone.
+    #[error("{}: its copy is not there any more: it is kept, and to be moved again", Quoted(kept))]
+    CopyGone {
+        /// The source directory.
+        from: PathBuf,
+        /// Where it is now.
+        kept: PathBuf,
+    },
     /// A directory's stage was left for the next run to finish.
     #[error(
         "interrupted while copying {}: {} bytes of it are staged in {}; the same command finishes the job, 'rm -r' of the stage discards it",

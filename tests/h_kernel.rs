@@ -8,6 +8,7 @@ mod fuse;
 mod promises;
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -48,6 +49,21 @@ fn h38_one_attribute_that_is_too_large_does_not_keep_the_others_back() {
     for (name, expected) in ["f", "d/g"].iter().zip(expected) {
         assert_eq!(&arrived.get(name).unwrap().xattrs, &expected.xattrs, "{name}");
         assert_eq!(expected.xattrs.len(), 4);
+    }
+}
+
+/// xfs takes room behind what is written at the end of a file, and keeps it where the file is made longer after that.
+#[test]
+#[ignore = "needs root and loop mounts"]
+fn h44_a_hole_at_the_end_takes_no_room() {
+    for kind in [FsType::Ext4, FsType::Xfs, FsType::Btrfs] {
+        let (from, disk) = (scratch(), LoopFs::new(kind, 512));
+        let data = vec![b'd'; 1_000_000];
+        Tree::new().sparse("f", 3_000_000, &[(0, &data)]).build(&*from);
+        Pmove::new().cwd(&from).arg("f").arg(disk.path()).run().ok();
+        let arrived = fs::metadata(disk.path().join("f")).unwrap();
+        assert_eq!(arrived.len(), 3_000_000);
+        assert!(arrived.blocks() * 512 < 1_100_000, "{kind:?}: {} bytes are taken", arrived.blocks() * 512);
     }
 }
 

@@ -46,4 +46,4 @@ pub(crate) use names::{
     Naming, NoReplace, create_named, create_unnamed, exchange, is_below, link, open_regular, publish_unnamed,
     rename_noreplace, rename_replacing, unlink, unlink_dir,
 };
-pub(crate) use stat::{FileId, Stat, Time};
+pub(crate) use stat::{FileId, Stat, Time, birth_of};

@@ -103,6 +103,14 @@ impl Stat {
     }
 }
 
+/// When an inode was made, where the file system keeps that (statx(2)): of two that bear the same number one after the other
+/// it differs.
+pub(crate) fn birth_of(fd: impl AsFd) -> Result<Option<Time>, Errno> {
+    let found = call(Op::Stat, b"", || statx(fd, c"", AtFlags::EMPTY_PATH, StatxFlags::BTIME))?;
+    let is_known = StatxFlags::from_bits_retain(found.stx_mask).contains(StatxFlags::BTIME);
+    Ok(is_known.then(|| found.stx_btime.into()))
+}
+
 impl From<Statx> for Stat {
     fn from(s: Statx) -> Self {
         let set = s.stx_attributes & s.stx_attributes_mask;

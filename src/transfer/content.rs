@@ -144,6 +144,8 @@ impl Copy<'_> {
 
     /// Copies what is data, and leaves out what is not.
     fn extents(&mut self, stat: &Stat) -> Result<u64, ContentError> {
+        // First: what is written at the end of a file has xfs take room behind it, and a hole there later keep that.
+        set_size(self.to, stat.size).map_err(ContentError::Write)?;
         let (mut at, mut data) = (0, 0);
         while let Some(extent) = next_extent(self.from, at, stat.size).map_err(ContentError::Read)? {
             self.extent(extent.start, extent.end, false)?;
@@ -154,7 +156,6 @@ impl Copy<'_> {
             // Blocks, but no data? Some file systems have been wrong about what is not written back yet.
             return self.extent(0, stat.size, true).map(|()| stat.size);
         }
-        set_size(self.to, stat.size).map_err(ContentError::Write)?;
         Ok(data)
     }
 

@@ -92,7 +92,7 @@ const MANY: usize = 16384;
 /// So many workers there are descriptors for: each may hold a directory of a tree and its stage, its listing, the way to
 /// another directory, and a file and its copy, besides what the run holds.
 fn most_workers(descriptors: usize) -> NonZeroUsize {
-    const RUN: usize = 16;
+    const RUN: usize = 24;
     const EACH: usize = 8;
     NonZeroUsize::new(descriptors.saturating_sub(RUN) / EACH).unwrap_or(NonZeroUsize::MIN)
 }

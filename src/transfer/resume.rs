@@ -385,6 +385,10 @@ fn finish_hidden(target: &Dir, record: &TreeRecord, news: &mut Vec<String>) -> b
             news.push(error.to_string());
             true
         }
+        Ok(Left::All(name)) => {
+            news.push(MoveError::CopyGone { from: path(&header.name), kept: path(&name) }.to_string());
+            true
+        }
         Ok(Left::Refused(name, source)) => {
             news.push(MoveError::Remove { path: path(&name), source }.to_string());
             false

@@ -104,7 +104,7 @@ pub(super) fn side_by_side<E: Send>(
             done
         })
     };
-    if level.len() <= piece {
+    if level.len() <= piece || crew.is_alone() {
         return in_turn(level);
     }
     let results: Vec<_> = level.par_chunks(piece).map(in_turn).collect();

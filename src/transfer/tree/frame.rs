@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use crate::sys::{Dir, FileId, Listing, Stat};
+use crate::sys::{Dir, FileId, Listing, Stat, Time, birth_of};
 use crate::transfer::other_name::kept_names;
 use crate::transfer::record::{identity_now, is_name};
 use crate::transfer::stamp::Stamp;
@@ -29,6 +29,8 @@ pub(crate) struct Header {
     pub(crate) target_name: Vec<u8>,
     /// The stage's root: the target, once it is published.
     pub(crate) stage_root: FileId,
+    /// When that was made, where it can be known: once it is removed, another directory may get its number.
+    pub(crate) stage_born: Option<Time>,
     /// The stage's name in the stage directory.
     pub(crate) stage: Vec<u8>,
     /// The source's name while it is being removed.
@@ -44,7 +46,7 @@ impl Header {
         // Under its own name, or, where that was to be kept, under one like it.
         for name in std::iter::once(self.target_name.clone()).chain(kept_names(&self.target_name)) {
             match target.open_child(&name) {
-                Ok(root) if root.id() == self.stage_root => return Ok(Some((name, root))),
+                Ok(root) if self.is_published(&root)? => return Ok(Some((name, root))),
                 Ok(_) | Err(Errno::NOTDIR | Errno::LOOP) => {}
                 Err(Errno::NOENT) => break,
                 Err(error) => return Err(error),
@@ -53,19 +55,25 @@ impl Header {
         Ok(None)
     }
 
-    /// The published tree, whatever its name in `target` is by now: another source's backup, say. Only for a tree that is
-    /// known to have been published: the inode number of one that never was may be another directory's.
+    /// The published tree, whatever its name in `target` is by now: another source's backup, say.
     ///
     /// # Errors
     /// As for [`Self::published_in`].
     pub(crate) fn published_somewhere_in(&self, target: &Dir) -> Result<Option<(Vec<u8>, Dir)>, Errno> {
-        if let Some(found) = self.published_in(target)? {
-            return Ok(Some(found));
+        let found = self.published_in(target)?;
+        // By its number alone it could be any directory that was made since.
+        if found.is_some() || self.stage_born.is_none() {
+            return Ok(found);
         }
         // A directory that cannot be listed is searched for nothing else.
         let Ok(Some(name)) = Listing::name_of(target, self.stage_root.ino) else { return Ok(None) };
-        let root = target.open_child(&name).ok().filter(|root| root.id() == self.stage_root);
-        Ok(root.map(|root| (name, root)))
+        let Ok(root) = target.open_child(&name) else { return Ok(None) };
+        Ok(self.is_published(&root)?.then_some((name, root)))
+    }
+
+    /// Whether `root` is what was the stage's root.
+    fn is_published(&self, root: &Dir) -> Result<bool, Errno> {
+        Ok(root.id() == self.stage_root && (self.stage_born.is_none() || birth_of(root.fd())? == self.stage_born))
     }
 
     /// Takes on the identities that the directories have now. `room` is the stage directory.

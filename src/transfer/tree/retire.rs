@@ -50,6 +50,8 @@ pub(crate) enum Left {
     Something(Vec<u8>),
     /// What was copied, and could not be removed: under this name.
     Refused(Vec<u8>, Errno),
+    /// All of it, since its copy is not there any more: under this name.
+    All(Vec<u8>),
 }
 
 impl PublishedTree {
@@ -94,6 +96,9 @@ impl PublishedTree {
                             Failure::Changed => {
                                 MoveError::Changed { from: from.clone(), to: job.target.path(&job.item) }
                             }
+                            Failure::CopyGone(name) => {
+                                MoveError::CopyGone { from: from.clone(), kept: job.source.path(&name) }
+                            }
                             Failure::Left(name) => {
                                 MoveError::LeftBehind { from: from.clone(), kept: job.source.path(&name) }
                             }
@@ -122,6 +127,7 @@ enum Failure {
     Refused(Vec<u8>, Errno),
     Changed,
     Left(Vec<u8>),
+    CopyGone(Vec<u8>),
 }
 
 fn retire_source(
@@ -162,6 +168,7 @@ fn retire_source(
         Left::Nothing => Ok(()),
         Left::Something(name) => Err(Failure::Left(name)),
         Left::Refused(name, error) => Err(Failure::Refused(name, error)),
+        Left::All(name) => Err(Failure::CopyGone(name)),
     }
 }
 
@@ -186,20 +193,28 @@ impl<'a> Remains<'a> {
     /// Has `crew` remove the source, as far as it is what was copied. What is left goes back to its old name, if
     /// that is free.
     pub(crate) fn remove(&self, crew: &Crew) -> Result<Left, Errno> {
-        let Header { name, hidden, source, .. } = self.header;
+        let source = &self.header.source;
         let root = self.parent.open_child(self.name)?;
         if root.id() != *source {
             return Err(Errno::NOENT);
+        }
+        if matches!(self.copy, Copy::Found(None)) {
+            return Ok(Left::All(self.put_back()));
         }
         let nodes = Nodes::default();
         let refused = OnceLock::new();
         let note = |error: Errno| refused.get_or_init(|| error);
         let (mut pieces, mut count) = (Vec::new(), 0);
         let remove = |pieces: &mut Vec<(u32, Vec<StagedFile>)>| {
-            pieces.par_drain(..).with_max_len(1).for_each(|(dir, files)| {
+            let remove = |(dir, files): (u32, Vec<StagedFile>)| {
                 let mut turn = crew.turn();
                 remove_files(&nodes, (&root, self.copy), dir, &files, &mut turn).map_err(note).ok();
-            });
+            };
+            if crew.is_alone() {
+                pieces.drain(..).for_each(remove);
+            } else {
+                pieces.par_drain(..).with_max_len(1).for_each(remove);
+            }
         };
         let mut frames = self.record.frames();
         for (_, frame) in &mut frames {
@@ -222,7 +237,7 @@ impl<'a> Remains<'a> {
         frames.error().map(note);
         for level in nodes.levels_upwards() {
             side_by_side(crew, &level, |id| {
-                remove_dir(&nodes, &root, id).map_err(note).ok();
+                remove_dir(&nodes, (&root, self.copy), id).map_err(note).ok();
                 Ok::<(), Errno>(())
             })?;
         }
@@ -237,15 +252,23 @@ impl<'a> Remains<'a> {
             }
         }
         // In either case it is seen again.
-        let name = match rename_somehow(self.parent, hidden, self.parent, name) {
-            _ if self.name == name => name.clone(),
-            Ok(NoReplace::Renamed) => name.clone(),
-            _ => hidden.clone(),
-        };
+        let name = self.put_back();
         Ok(match refused.into_inner() {
             Some(error) => Left::Refused(name, error),
             None => Left::Something(name),
         })
+    }
+
+    /// Gives the source its old name again, if that is free. The name that it has then.
+    fn put_back(&self) -> Vec<u8> {
+        let Header { name, hidden, .. } = self.header;
+        if self.name == name {
+            return name.clone();
+        }
+        match rename_somehow(self.parent, hidden, self.parent, name) {
+            Ok(NoReplace::Renamed) => name.clone(),
+            _ => hidden.clone(),
+        }
     }
 }
 
@@ -297,9 +320,17 @@ fn remove_files(
     result
 }
 
-fn remove_dir(nodes: &Nodes, root: &Dir, id: u32) -> Result<(), Errno> {
+fn remove_dir(nodes: &Nodes, (root, copy): (&Dir, Copy<'_>), id: u32) -> Result<(), Errno> {
     // The root's name is not among them.
     let Some(node) = nodes.get(id).filter(|_| id != ROOT) else { return Ok(()) };
+    if let Copy::Found(published) = copy {
+        match published.ok_or(Errno::NOENT).and_then(|published| nodes.open(published, id)) {
+            Ok(_) => {}
+            // Its copy has gone.
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(()),
+            Err(error) => return Err(error),
+        }
+    }
     let above = match nodes.open(root, node.parent) {
         Ok(above) => above,
         Err(Errno::NOENT) => return Ok(()),

@@ -11,7 +11,8 @@ use rustix::io::Errno;
 use crate::error::{MoveError, Result};
 use crate::item::{Outcome, Settled, Verdict, Warning};
 use crate::sys::{
-    Dir, Durability, FileId, Listing, Stat, create_private_dir, effective_user, is_below, rename_replacing, unlink_dir,
+    Dir, Durability, FileId, Listing, Stat, birth_of, create_private_dir, effective_user, is_below, rename_replacing,
+    unlink_dir,
 };
 use crate::transfer::dress::Warnings;
 use crate::transfer::stage::Deferred;
@@ -228,6 +229,7 @@ fn prepare<'a>(context: &'a Context, target: &'a Target, job: &'a TreeJob, stat:
         source: stat.id,
         target_name: job.item.target_name().to_vec(),
         stage_root: stage.id(),
+        stage_born: birth_of(stage.fd()).ok().flatten(),
         stage: name,
         hidden: copying.stage_dir.hidden_source_name(),
     };

@@ -159,6 +159,7 @@ mod tests {
             source: id,
             target_name: b"t".to_vec(),
             stage_root: id,
+            stage_born: None,
             stage: b"d0".to_vec(),
             hidden: b".h".to_vec(),
         }
