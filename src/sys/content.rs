@@ -100,7 +100,7 @@ pub(crate) fn reserve(file: &OwnedFd, len: u64) -> Result<(), Errno> {
 }
 
 /// Lets the kernel know that part of a file is not needed in memory: it begins to write back what was changed, and forgets
-/// what was not, or is written back already (`POSIX_FADV_DONTNEED`, posix_fadvise(2)). A hint: nothing depends on it.
+/// what was not, or is written back already (`POSIX_FADV_DONTNEED`, `posix_fadvise(2)`). A hint: nothing depends on it.
 pub(crate) fn let_go(file: &OwnedFd, offset: u64, len: u64) {
     rustix::fs::fadvise(file, offset, std::num::NonZeroU64::new(len), Advice::DontNeed).ok();
 }
