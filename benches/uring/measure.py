@@ -96,13 +96,6 @@ def disk(parent, name):
     return place
 
 
-def processors():
-    """Seconds that all processors together have been busy, for whomever."""
-    with open("/proc/stat", encoding="ascii") as file:
-        user, nice, system, _, _, irq, softirq, steal = map(int, file.readline().split()[1:9])
-    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
-
-
 def count(place):
     return sum(len(files) for _, _, files in os.walk(place))
 
@@ -116,14 +109,12 @@ def sample(work, variant, source, target):
     files = count(source)
     subprocess.run(["sync", "-f", source, target], check=True)
     words = ["sh", "-c", FIRST, "sh", PROGRAM, variant[0], way, *variant[1:], *besides, source, target]
-    busy, before, begin = processors(), resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     told = subprocess.run(words, check=True, start_new_session=True, stdout=subprocess.PIPE, text=True).stdout.split()
-    wall, after, busy = time.monotonic() - begin, resource.getrusage(resource.RUSAGE_CHILDREN), processors() - busy
+    wall, after = time.monotonic() - begin, resource.getrusage(resource.RUSAGE_CHILDREN)
     if count(target) != files or os.listdir(source):
         raise SystemExit(f"{words}: something is left behind")
-    own = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
     return {
-        "elsewhere": max(busy - own, 0) / wall,
         "wall": wall,
         "user": after.ru_utime - before.ru_utime,
         "system": after.ru_stime - before.ru_stime,
