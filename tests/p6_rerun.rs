@@ -364,6 +364,8 @@ fn p6_a_stage_survives_a_re_run_that_is_refused() {
 /// and what the tree was.
 #[cfg(debug_assertions)]
 fn killed_when_hidden(make: impl Fn() -> Sides, build: impl Fn(&Sides), by: fn(Pmove) -> Pmove) -> (Sides, Snapshot) {
+    // Removing takes more calls than that, so none of the big steps leads over all of it.
+    const STEP: usize = 4;
     let attempt = |call: usize| {
         let sides = make();
         build(&sides);
@@ -373,8 +375,6 @@ fn killed_when_hidden(make: impl Fn() -> Sides, build: impl Fn(&Sides), by: fn(P
         let is_hidden = sides.to.join("t").exists() && !sides.from.join("t").exists();
         is_hidden.then_some((sides, whole))
     };
-    // Removing takes more calls than that, so none of the big steps leads over all of it.
-    const STEP: usize = 4;
     let rough = (1..500).step_by(STEP).find(|&call| attempt(call).is_some()).expect("it was never hidden");
     (rough.saturating_sub(STEP)..=rough).find_map(attempt).expect("as before")
 }
