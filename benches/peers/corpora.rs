@@ -43,6 +43,12 @@ pub(crate) struct Amount {
     bytes: u64,
 }
 
+/// The order of the movers in a round: another in each, so that nobody always comes after the same one, and the same in
+/// each measurement.
+pub(crate) fn order_of_round(round: usize, movers: usize) -> Vec<usize> {
+    Numbers(round as u64).order(movers)
+}
+
 /// A source of numbers that are alike in every run (splitmix64).
 struct Numbers(u64);
 
@@ -57,6 +63,16 @@ impl Numbers {
 
     fn below(&mut self, limit: u64) -> u64 {
         self.next() % limit
+    }
+
+    /// The numbers below `count`, in some order.
+    fn order(&mut self, count: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..count).collect();
+        for last in (1..count).rev() {
+            let other = usize::try_from(self.below(last as u64 + 1)).unwrap_or(last);
+            order.swap(last, other);
+        }
+        order
     }
 
     /// From 0 to 1, neither included.

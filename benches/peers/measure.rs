@@ -1,5 +1,5 @@
-//! The rounds: each mover once in each, in an order that begins elsewhere each time, so that what changes on the
-//! machine meanwhile meets all alike. Every run has a corpus of its own, a disk with nothing left to write, and a look
+//! The rounds: each mover once in each, in another order each time, so that what changes on the machine meanwhile meets
+//! all alike, and nobody always comes after the same one. Every run has a corpus of its own, a disk with nothing left to write, and a look
 //! at what has arrived.
 
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use crate::corpora::clear;
+use crate::corpora::{clear, order_of_round};
 use crate::disks::Sides;
 use crate::interrupt;
 use crate::movers::{Ends, Group, Job, Mover};
@@ -97,8 +97,7 @@ pub(crate) fn row(work: &Work, movers: &[Mover], rounds: usize) -> Result<Row> {
         })
         .collect();
     for round in 0..rounds.max(1) {
-        for turn in 0..movers.len() {
-            let index = (round + turn) % movers.len();
+        for index in order_of_round(round, movers.len()) {
             if taken[index].samples.is_empty() && taken[index].failures.len() >= TRIES {
                 continue;
             }

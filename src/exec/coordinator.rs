@@ -32,8 +32,12 @@ use super::work::{Here, work};
 /// have some.
 const BATCH: usize = 256;
 
-/// Items of a batch that is renamed: one worker at a time does that, and waking it costs more than a rename.
-const RENAME_BATCH: usize = 2048;
+/// Items of a batch that is renamed. The next one is collected meanwhile, and one waits.
+const RENAME_BATCH: usize = 512;
+
+/// Items of a batch that is copied on one mount, from one subvolume to another: where there are such, a barrier takes long,
+/// whatever little it is for.
+const COPIED_ON_ONE_MOUNT: usize = 2048;
 
 /// Items in flight: what waits for a barrier counts, and holds a descriptor each.
 const IN_FLIGHT: usize = 8192;
@@ -176,10 +180,10 @@ impl<'a> Coordinator<'a> {
 
     /// Ends an item.
     fn end(&mut self, settled: Settled) {
-        let Settled { item, paths, outcome, warnings, .. } = settled;
+        let Settled { order, within, paths, outcome, warnings, .. } = settled;
         let stays = matches!(outcome, Outcome::Skipped | Outcome::Declined | Outcome::Failed(_));
-        self.merging.note_end(item.within, stays);
-        self.tally.finish(item.order, outcome, paths, warnings);
+        self.merging.note_end(within, stays);
+        self.tally.finish(order, outcome, paths, warnings);
     }
 
     /// Ends an item that has failed before it was handed to anybody.
@@ -210,21 +214,35 @@ impl<'a> Coordinator<'a> {
     /// Hands a batch to a worker, once there are permits for its items.
     fn dispatch(&mut self, batch: Batch<Target>) -> anyhow::Result<()> {
         let same_mount = batch.source.dir.stat().mount == batch.target.place.dir.stat().mount;
-        // Renames between two directories exclude each other in the kernel: a second worker would only wait. The
-        // next batch is being collected meanwhile.
-        // Where descriptors are short, one batch at a time has them.
-        let permits = if same_mount || self.context.named_stages { 1 } else { self.permits };
+        // What waits for a barrier waits with as much else as possible; a rename waits for nothing.
+        let waits = !same_mount || self.has_met_copies();
+        let permits = match self.permits {
+            // Where descriptors are short, one batch at a time has them.
+            _ if self.context.named_stages => 1,
+            permits if waits => permits,
+            permits => permits.min(2 * RENAME_BATCH),
+        };
         while self.in_flight > 0 && self.in_flight + batch.items.len() > permits {
             self.wait()?;
         }
         self.in_flight += batch.items.len();
         self.context.counters.phase(if same_mount { Phase::Moving } else { Phase::Copying });
-        self.engine()?.0.batch(batch);
+        let engine = &self.engine()?.0;
+        if same_mount {
+            engine.renames(batch);
+        } else {
+            engine.batch(batch);
+        }
         // Take what has been told meanwhile, so that it is said early.
         while let Some(event) = self.engine.as_ref().and_then(|(_, told)| told.try_recv().ok()) {
             self.handle(event)?;
         }
         Ok(())
+    }
+
+    /// Whether something on one mount had to be copied all the same.
+    fn has_met_copies(&self) -> bool {
+        self.engine.as_ref().is_some_and(|(engine, _)| engine.has_met_copies())
     }
 
     fn engine(&mut self) -> anyhow::Result<&(Engine, Receiver<Event>)> {

@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use crate::crew::Hire;
@@ -39,9 +40,20 @@ pub(super) struct Engine {
 struct Shared {
     context: Arc<Context>,
     pool: rayon::ThreadPool,
+    lane: Mutex<Lane>,
+    /// Some of that had to be copied after all.
+    has_met_copies: AtomicBool,
     events: Sender<Event>,
     /// None ends the barrier thread.
     barrier: Sender<Option<Waiting>>,
+}
+
+/// What waits to be renamed. Renames between two directories exclude each other in the kernel, so one worker does them all,
+/// and finds the next batch here without being woken for it.
+#[derive(Default)]
+struct Lane {
+    batches: VecDeque<Batch<Target>>,
+    is_served: bool,
 }
 
 /// A pool of as many workers as there may ever be. None is started: that is for the crew to ask for, by what is returned
@@ -89,7 +101,8 @@ impl Engine {
         if context.crew.begin(hire) == 0 {
             return Err(no_threads(&std::io::Error::from(rustix::io::Errno::AGAIN)));
         }
-        let shared = Arc::new(Shared { context: Arc::clone(context), pool, events, barrier });
+        let (lane, has_met_copies) = (Mutex::default(), AtomicBool::new(false));
+        let shared = Arc::new(Shared { context: Arc::clone(context), pool, lane, has_met_copies, events, barrier });
         let thread = std::thread::Builder::new().name("pmove-barrier".into()).spawn({
             let shared = Arc::clone(&shared);
             move || wait_for_barriers(&shared, &waiting)
@@ -100,8 +113,23 @@ impl Engine {
 
     /// Hands a batch to a worker.
     pub(super) fn batch(&self, batch: Batch<Target>) {
-        let path = batch.items.first().map(|item| batch.source.path_of(item)).unwrap_or_default();
-        self.shared.spawn(path, move |shared| work(&shared.context, batch, shared));
+        self.shared.spawn(first_path(&batch), move |shared| {
+            work(&shared.context, batch, shared);
+        });
+    }
+
+    /// Hands over a batch that is to be renamed, as soon as those before it are.
+    pub(super) fn renames(&self, batch: Batch<Target>) {
+        let mut lane = self.shared.lane();
+        lane.batches.push_back(batch);
+        if !std::mem::replace(&mut lane.is_served, true) {
+            self.shared.spawn(PathBuf::default(), Shared::serve_lane);
+        }
+    }
+
+    /// Whether something that was to be renamed had to be copied.
+    pub(super) fn has_met_copies(&self) -> bool {
+        self.shared.has_met_copies.load(Ordering::Relaxed)
     }
 
     /// Hands a tree to a worker, who may call the others for help.
@@ -138,15 +166,43 @@ impl Drop for Engine {
     }
 }
 
+/// What a batch is called, should a worker panic over it.
+fn first_path(batch: &Batch<Target>) -> PathBuf {
+    batch.items.first().map(|item| batch.source.path_of(item)).unwrap_or_default()
+}
+
 impl Shared {
     fn spawn(self: &Arc<Self>, path: PathBuf, work: impl FnOnce(&Arc<Self>) + Send + 'static) {
         let shared = Arc::clone(self);
-        self.pool.spawn(move || {
-            // Without this, rayon would abort the process, and nobody would learn over what.
-            if catch_unwind(AssertUnwindSafe(|| work(&shared))).is_err() {
-                shared.tell(Event::Panicked(path));
-            }
-        });
+        self.pool.spawn(move || shared.guarded(path, work));
+    }
+
+    /// Works. Should it panic, rayon would abort the process, and nobody would learn over what.
+    fn guarded(self: &Arc<Self>, path: PathBuf, work: impl FnOnce(&Arc<Self>)) {
+        if catch_unwind(AssertUnwindSafe(|| work(self))).is_err() {
+            self.tell(Event::Panicked(path));
+        }
+    }
+
+    fn lane(&self) -> MutexGuard<'_, Lane> {
+        self.lane.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Renames until there is nothing left to rename.
+    fn serve_lane(self: &Arc<Self>) {
+        loop {
+            let mut lane = self.lane();
+            let Some(batch) = lane.batches.pop_front() else {
+                lane.is_served = false;
+                return;
+            };
+            drop(lane);
+            self.guarded(first_path(&batch), |shared| {
+                if work(&shared.context, batch, shared) {
+                    shared.has_met_copies.store(true, Ordering::Relaxed);
+                }
+            });
+        }
     }
 
     fn tell(&self, event: Event) {
@@ -177,8 +233,7 @@ impl Sink for Arc<Shared> {
     }
 
     fn share(&self, batch: Batch<Target>) -> Option<Batch<Target>> {
-        let path = batch.items.first().map(|item| batch.source.path_of(item)).unwrap_or_default();
-        self.spawn(path, move |shared| work_on_share(&shared.context, batch, shared));
+        self.spawn(first_path(&batch), move |shared| work_on_share(&shared.context, batch, shared));
         None
     }
 
@@ -241,7 +296,7 @@ fn by_barrier(context: &Context, group: Vec<Waiting>) -> Vec<(Arc<Barrier>, Vec<
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicUsize;
 
     use super::*;
 

@@ -35,7 +35,7 @@ impl<'a> Tally<'a> {
         &mut self,
         order: Option<u64>,
         outcome: Outcome,
-        paths: Option<Paths>,
+        paths: Option<Box<Paths>>,
         warnings: Vec<Warning>,
     ) {
         let (counters, summary) = (&self.context.counters, &mut self.summary);
@@ -45,20 +45,21 @@ impl<'a> Tally<'a> {
                 counters.moved(1);
                 summary.moved += 1;
                 summary.renamed += 1;
-                lines.out.extend(paths.map(|Paths { from, to, backup, .. }| renamed(&from, &to, backup.as_deref())));
+                lines.out.extend(paths.map(|its| renamed(&its.from, &its.to, its.backup.as_deref())));
             }
             Outcome::Exchanged => {
                 counters.moved(1);
                 summary.moved += 1;
                 summary.renamed += 1;
-                lines.out.extend(paths.map(|Paths { from, to, .. }| exchanged(&from, &to)));
+                lines.out.extend(paths.map(|its| exchanged(&its.from, &its.to)));
             }
             Outcome::Copied { bytes } => {
                 counters.moved(1);
                 summary.moved += 1;
                 summary.copied += 1;
                 summary.bytes += bytes;
-                if let Some(Paths { from, to, backup, how, inside }) = paths {
+                if let Some(paths) = paths {
+                    let Paths { from, to, backup, how, inside } = *paths;
                     lines.out = inside;
                     if lines.out.is_empty() {
                         lines.out.push(copied(&from, &to, backup.as_deref()));
@@ -70,12 +71,12 @@ impl<'a> Tally<'a> {
             Outcome::Dropped => {
                 counters.moved(1);
                 summary.moved += 1;
-                lines.out.extend(paths.map(|Paths { from, .. }| removed(&from)));
+                lines.out.extend(paths.map(|its| removed(&its.from)));
             }
             Outcome::Merged { removed } => {
                 counters.moved(1);
                 if removed {
-                    lines.out.extend(paths.map(|Paths { from, .. }| removed_directory(&from)));
+                    lines.out.extend(paths.map(|its| removed_directory(&its.from)));
                 }
             }
             Outcome::MovedBefore => {
@@ -86,7 +87,7 @@ impl<'a> Tally<'a> {
                 counters.skipped(1);
                 summary.skipped += 1;
                 if self.context.debug {
-                    lines.out.extend(paths.map(|Paths { to, .. }| skipped(&to)));
+                    lines.out.extend(paths.map(|its| skipped(&its.to)));
                 }
             }
             Outcome::Declined => {
@@ -100,6 +101,9 @@ impl<'a> Tally<'a> {
                 summary.failed += 1;
                 lines.error = Some(error);
             }
+        }
+        if order.is_none() {
+            return self.say(&lines);
         }
         for lines in self.lines.add(order, lines) {
             self.say(&lines);

@@ -58,15 +58,15 @@ pub(super) trait Sink {
     fn wait(&self, waiting: Waiting) -> Option<Waiting>;
 }
 
-/// Moves a batch, as far as this thread can.
-pub(super) fn work(context: &Context, batch: Batch<Target>, sink: &dyn Sink) {
+/// Moves a batch, as far as this thread can. Whether something had to be copied.
+pub(super) fn work(context: &Context, batch: Batch<Target>, sink: &dyn Sink) -> bool {
     let mut turn = context.crew.turn();
     let attempted = rename_batch(context, batch);
     sink.settled(attempted.settled);
     sink.deferred(attempted.deferred);
-    if let Some(batch) = attempted.copies {
-        copy(context, batch, &mut turn, sink);
-    }
+    let Some(batch) = attempted.copies else { return false };
+    copy(context, batch, &mut turn, sink);
+    true
 }
 
 /// The same, for a part of a batch that somebody else has begun.

@@ -142,12 +142,15 @@ pub(crate) struct Warning {
     pub(crate) text: String,
 }
 
-/// An item and how it ended.
+/// How an item ended, and what is still to be known of it. Small: there is one for each item.
 #[derive(Debug)]
 pub(crate) struct Settled {
-    pub(crate) item: Item,
+    /// See [`Item::order`].
+    pub(crate) order: Option<u64>,
+    /// See [`Item::within`].
+    pub(crate) within: Option<u32>,
     /// Only made where somebody will read them.
-    pub(crate) paths: Option<Paths>,
+    pub(crate) paths: Option<Box<Paths>>,
     pub(crate) outcome: Outcome,
     /// What could not be kept.
     pub(crate) warnings: Vec<Warning>,

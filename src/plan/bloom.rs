@@ -6,42 +6,48 @@ const BLOCK: usize = 8;
 /// Words of a page of memory.
 const PAGE: usize = 512;
 
-/// Blocks: 8 MiB in all. At two million entries about one answer in ten thousand is a false yes.
-const BLOCKS: usize = 1 << 17;
+/// Blocks of each stage: the first takes 128 KiB, the last 8 MiB. Strewn over all of the last, a few thousand entries
+/// would take a page each, and giving a page costs more than all the rest.
+const STAGES: [usize; 4] = [1 << 11, 1 << 13, 1 << 15, 1 << 17];
 
-/// The first entries go into blocks of their own, 64 KiB: strewn over all of them, each would take a page.
-const FIRST_BLOCKS: usize = 1 << 10;
-const FIRST_ENTRIES: usize = 1 << 14;
+/// Entries for each block of a stage, before the next stage is begun. The last one takes all that come: at two million
+/// about one answer in a hundred thousand is a false yes.
+const ENTRIES: usize = 8;
 
-/// A Bloom filter over 64-bit fingerprints.
+/// A Bloom filter over 64-bit fingerprints, which grows in stages.
 #[derive(Debug)]
 pub(super) struct Bloom {
-    first: Blocks,
-    /// How many entries those hold, as far as they were new.
-    in_first: usize,
-    rest: Blocks,
+    stages: [Blocks; STAGES.len()],
+    /// The stage that takes what is new.
+    open: usize,
+    /// How many entries that has, as far as they were new.
+    entries: usize,
 }
 
 impl Default for Bloom {
     fn default() -> Self {
-        Self { first: Blocks::new(FIRST_BLOCKS), in_first: 0, rest: Blocks::new(BLOCKS) }
+        Self { stages: STAGES.map(Blocks::new), open: 0, entries: 0 }
     }
 }
 
 impl Bloom {
     /// Adds a fingerprint. False if it was (or seems to have been) there.
     pub(super) fn insert(&mut self, fingerprint: u64) -> bool {
-        if self.in_first < FIRST_ENTRIES {
-            let is_new = self.first.insert(fingerprint);
-            self.in_first += usize::from(is_new);
-            return is_new;
+        if self.stages[..self.open].iter().any(|stage| stage.contains(fingerprint)) {
+            return false;
         }
-        !self.first.contains(fingerprint) && self.rest.insert(fingerprint)
+        let is_new = self.stages[self.open].insert(fingerprint);
+        self.entries += usize::from(is_new);
+        if self.open + 1 < STAGES.len() && self.entries >= ENTRIES * STAGES[self.open] {
+            self.open += 1;
+            self.entries = 0;
+        }
+        is_new
     }
 
     /// Whether a fingerprint was, or seems to have been, added.
     pub(super) fn contains(&self, fingerprint: u64) -> bool {
-        self.first.contains(fingerprint) || self.rest.contains(fingerprint)
+        self.stages[..=self.open].iter().any(|stage| stage.contains(fingerprint))
     }
 }
 
@@ -99,12 +105,14 @@ mod tests {
     #[test]
     fn it_forgets_nothing_and_is_rarely_wrong() {
         let (mut bloom, state) = (Bloom::default(), RandomState::new());
-        let entries = 200_000_u64;
+        // So many that all stages are in use.
+        let entries = 400_000_u64;
         for entry in 0..entries {
             bloom.insert(state.hash_one(entry));
         }
         assert!((0..entries).all(|entry| bloom.contains(state.hash_one(entry))));
         let wrong = (entries..2 * entries).filter(|entry| bloom.contains(state.hash_one(entry))).count();
-        assert!(wrong < 20, "{wrong} of {entries} taken for seen");
+        assert_eq!(bloom.open + 1, STAGES.len());
+        assert!(wrong <= 4, "{wrong} of {entries} taken for seen");
     }
 }

@@ -121,15 +121,6 @@ pub(crate) fn read_at(file: &OwnedFd, buffer: &mut [u8], offset: u64) -> Result<
     rustix::io::retry_on_intr(|| sized(Op::Read, buffer_len, &mut read))
 }
 
-/// Up to `len` bytes at `offset`, or a few more; none if the file ends there. The memory is not cleared before.
-pub(crate) fn read_some(file: &OwnedFd, len: usize, offset: u64) -> Result<Vec<u8>, Errno> {
-    let read = |len| {
-        let mut bytes = Vec::with_capacity(len);
-        rustix::io::pread(file, rustix::buffer::spare_capacity(&mut bytes), offset).map(|_| bytes)
-    };
-    rustix::io::retry_on_intr(|| sized(Op::Read, len, read))
-}
-
 /// Writes all of `bytes` at `offset`.
 pub(crate) fn write_all_at(file: &OwnedFd, mut bytes: &[u8], mut offset: u64) -> Result<(), Errno> {
     while !bytes.is_empty() {

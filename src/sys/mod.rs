@@ -19,8 +19,8 @@ mod stat;
 
 pub(crate) use barrier::{Barrier, Durable, sync_removals};
 pub(crate) use content::{
-    Pipe, Transferred, append_all, clone_whole, close, copy_range, let_go, next_extent, read_at, read_some, reserve,
-    set_size, write_all_at,
+    Pipe, Transferred, append_all, clone_whole, close, copy_range, let_go, next_extent, read_at, reserve, set_size,
+    write_all_at,
 };
 pub(crate) use dir::{
     Dir, create_dir, create_private_dir, create_special, create_symlink, follow, is_writable, lock, lock_and_wait,

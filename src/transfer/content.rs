@@ -4,6 +4,7 @@
 //! Holes stay holes. Short counts are gone on from, and where one way ends half-way the next goes on from
 //! the same offset. A source that shrinks or grows meanwhile is noticed.
 
+use std::cell::RefCell;
 use std::os::fd::OwnedFd;
 use std::sync::{Mutex, PoisonError};
 
@@ -11,7 +12,7 @@ use rustix::io::Errno;
 
 use crate::item::How;
 use crate::sys::{
-    Pipe, Stat, Transferred, clone_whole, copy_range, let_go, next_extent, read_some, reserve, set_size, write_all_at,
+    Pipe, Stat, Transferred, clone_whole, copy_range, let_go, next_extent, read_at, reserve, set_size, write_all_at,
 };
 
 use super::stamp::Stamp;
@@ -24,6 +25,14 @@ const SLICE: u64 = 32 << 20;
 
 /// So few bytes are read and written: that costs less than handing pages over.
 const FEW: u64 = 64 << 10;
+
+/// What is read and written goes through memory in pieces of this size. Bytes.
+const PIECE: usize = 256 << 10;
+
+thread_local! {
+    /// The memory that it goes through: a worker has use for it again and again.
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// For a file of this size or more, taking room beforehand costs less than it saves. Bytes.
 const WORTH_RESERVING: u64 = 128 << 10;
@@ -266,10 +275,15 @@ impl Copy<'_> {
 
     /// Reads and writes.
     fn by_hand(&mut self, offset: u64, len: u64) -> Result<Transferred, ContentError> {
-        let len = usize::try_from(len.min(256 * 1024)).unwrap_or(256 * 1024);
-        let bytes = read_some(self.from, len, offset).map_err(ContentError::Read)?;
-        write_all_at(self.to, &bytes, offset).map_err(ContentError::Write)?;
-        Ok(Transferred::from(bytes.len()))
+        let len = usize::try_from(len).unwrap_or(PIECE).min(PIECE);
+        BUFFER.with_borrow_mut(|buffer| {
+            if buffer.len() < len {
+                buffer.resize(len, 0);
+            }
+            let count = read_at(self.from, &mut buffer[..len], offset).map_err(ContentError::Read)?;
+            write_all_at(self.to, &buffer[..count], offset).map_err(ContentError::Write)?;
+            Ok(Transferred::from(count))
+        })
     }
 
     /// Reads and writes until a read finds the end.

@@ -340,15 +340,16 @@ impl Context {
     }
 
     /// Ends an item.
-    pub(crate) fn settle(&self, source: &Arc<Place>, target: &Place, item: Item, outcome: Outcome) -> Settled {
+    pub(crate) fn settle(&self, source: &Arc<Place>, target: &Place, item: &Item, outcome: Outcome) -> Settled {
         if let Outcome::Failed(error) = &outcome {
             self.note_failure(error);
         }
         let paths = self.wants_paths.then(|| {
-            let from = item.place_or(source).path_of(&item);
+            let from = item.place_or(source).path_of(item);
             let backup = item.backup.as_deref().map(|name| target.path(name));
-            Paths { from, to: target.path(item.target_name()), backup, how: None, inside: Vec::new() }
+            Box::new(Paths { from, to: target.path(item.target_name()), backup, how: None, inside: Vec::new() })
         });
-        Settled { item, paths, outcome, warnings: Vec::new(), is_tree: false }
+        let &Item { order, within, .. } = item;
+        Settled { order, within, paths, outcome, warnings: Vec::new(), is_tree: false }
     }
 }

@@ -61,7 +61,7 @@ impl Staged {
                 Ok(End::Skipped) => Outcome::Skipped,
                 Err(error) => Outcome::Failed(error),
             };
-            publication.settled.push(context.settle(&source, &target.place, one.item, outcome));
+            publication.settled.push(context.settle(&source, &target.place, &one.item, outcome));
         }
         // The descriptors of unnamed files are closed here: they have names now.
         let close = |one: StagedItem| match one.stage {

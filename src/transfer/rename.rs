@@ -143,7 +143,7 @@ impl Renamer<'_> {
             Ok(Attempt::Flagless) => return,
             Err(error) => Outcome::Failed(error),
         };
-        self.settled.push(self.context.settle(&self.source, &self.target.place, item, outcome));
+        self.settled.push(self.context.settle(&self.source, &self.target.place, &item, outcome));
     }
 }
 

@@ -54,7 +54,7 @@ impl Published {
             .into_iter()
             .zip(outcomes)
             .map(|(one, outcome)| {
-                let mut settled = context.settle(&source, &target.place, one.item, outcome);
+                let mut settled = context.settle(&source, &target.place, &one.item, outcome);
                 if let Some(paths) = &mut settled.paths {
                     paths.how = Some(one.how).filter(|_| one.stat.kind == FileKind::Regular);
                 }
@@ -70,7 +70,7 @@ impl Published {
         let fail = |one: StagedItem| {
             let from = one.item.place_or(&source).path_of(&one.item);
             let failure = MoveError::NotDurable { from, to: target.path(&one.item), source: error };
-            context.settle(&source, &target.place, one.item, Outcome::Failed(Box::new(failure)))
+            context.settle(&source, &target.place, &one.item, Outcome::Failed(Box::new(failure)))
         };
         items.into_iter().map(fail).collect()
     }

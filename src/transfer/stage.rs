@@ -141,7 +141,7 @@ pub(crate) fn stage_batch(context: &Context, batch: Batch<Target>, turn: &mut Tu
                 bytes += one.bytes;
                 staged.push(StagedItem { item, ..*one });
             }
-            Ok(Done::Settled(outcome)) => part.settled.push(context.settle(&source, &target.place, item, outcome)),
+            Ok(Done::Settled(outcome)) => part.settled.push(context.settle(&source, &target.place, &item, outcome)),
             Ok(Done::Tree) => {
                 part.deferred.push(Deferred::Tree { source: from, target: Arc::clone(&target), item });
             }
@@ -152,7 +152,7 @@ pub(crate) fn stage_batch(context: &Context, batch: Batch<Target>, turn: &mut Tu
                 part.deferred.push(Deferred::Linked { source: from, target: Arc::clone(&target), item, file, links });
             }
             Err(error) => {
-                part.settled.push(context.settle(&source, &target.place, item, Outcome::Failed(error)));
+                part.settled.push(context.settle(&source, &target.place, &item, Outcome::Failed(error)));
             }
         }
         turn.step();
@@ -178,7 +178,7 @@ fn refuse_same(context: &Context, batch: Batch<Target>) -> Part {
     let fail = |item: Item| {
         let (from, to) = (source.path_of(&item), target.path(&item));
         let failure = Box::new(MoveError::SameFile { from, to });
-        context.settle(&source, &target.place, item, Outcome::Failed(failure))
+        context.settle(&source, &target.place, &item, Outcome::Failed(failure))
     };
     Part { staged: None, settled: items.into_iter().map(fail).collect(), deferred: Vec::new(), rest: None }
 }
@@ -194,7 +194,7 @@ fn nothing_is_there(context: &Context, batch: Batch<Target>) -> Part {
     let fail = |item: Item| {
         let path = item.place_or(&source).path_of(&item);
         let failure = Box::new(MoveError::Stat { path, source: Errno::NOENT });
-        context.settle(&source, &target.place, item, Outcome::Failed(failure))
+        context.settle(&source, &target.place, &item, Outcome::Failed(failure))
     };
     Part { staged: None, settled: items.into_iter().map(fail).collect(), deferred: Vec::new(), rest: None }
 }
@@ -204,7 +204,7 @@ fn nothing_can_be_staged(context: &Context, batch: Batch<Target>, error: Errno) 
     let fail = |item: Item| {
         let place = Arc::clone(item.place_or(&source));
         let outcome = why_not_staged(context, &place, &target, &item, error);
-        context.settle(&source, &target.place, item, outcome)
+        context.settle(&source, &target.place, &item, outcome)
     };
     Part { staged: None, settled: items.into_iter().map(fail).collect(), deferred: Vec::new(), rest: None }
 }

@@ -118,7 +118,7 @@ impl Staged {
             } else {
                 MoveError::NotDurable { from, to: target.path(&one.item), source: error }
             };
-            context.settle(&source, &target.place, one.item, Outcome::Failed(Box::new(error)))
+            context.settle(&source, &target.place, &one.item, Outcome::Failed(Box::new(error)))
         };
         items.into_iter().map(fail).collect()
     }

@@ -66,7 +66,7 @@ impl Coordinator<'_> {
                     return Ok(());
                 };
                 if !self.is_agreed(&target, &item, &existing) {
-                    let settled = self.context.settle(&source, &target.place, item, Outcome::Declined);
+                    let settled = self.context.settle(&source, &target.place, &item, Outcome::Declined);
                     self.end(settled);
                     return Ok(());
                 }

@@ -9,7 +9,7 @@ use crate::item::{Batch, Below, Gathered, Item, Outcome, Place, Standing, Way};
 use crate::sys::{Stat, is_below};
 use crate::transfer::{Resumed, Target};
 
-use super::{BATCH, Coordinator, RENAME_BATCH};
+use super::{BATCH, COPIED_ON_ONE_MOUNT, Coordinator, RENAME_BATCH};
 
 impl Coordinator<'_> {
     /// Adds an item to what goes to its target directory.
@@ -135,7 +135,12 @@ impl Coordinator<'_> {
         }
         let same_mount = source.dir.stat().mount == target.place.dir.stat().mount;
         // Even what is on one mount may have to be copied (subvolumes, quota projects), and then holds descriptors.
-        let full = if same_mount { RENAME_BATCH } else { BATCH }.min(self.permits);
+        let full = match same_mount {
+            true if self.has_met_copies() => COPIED_ON_ONE_MOUNT,
+            true => RENAME_BATCH,
+            false => BATCH,
+        };
+        let full = full.min(self.permits);
         let open = self.open.get_or_insert_with(|| Batch { source, target, items: Vec::new() });
         open.items.push(item);
         let is_full = open.items.len() >= full;

@@ -51,14 +51,14 @@ pub(super) fn settle_ahead(
         match stat {
             Some(stat) if item.only_directory && !stat.is_dir() => {
                 let refused = not_a_directory(from, target.path(&item), &item, &stat);
-                part.settled.push(context.settle(source, &target.place, item, Outcome::Failed(Box::new(refused))));
+                part.settled.push(context.settle(source, &target.place, &item, Outcome::Failed(Box::new(refused))));
             }
             Some(stat) if stat.is_dir() && context.way == Way::Any => {
                 let (source, target) = (Arc::clone(from), Arc::clone(target));
                 part.deferred.push(Deferred::Tree { source, target, item });
             }
             Some(stat) => match judge(&stat) {
-                Some(outcome) => part.settled.push(context.settle(source, &target.place, item, outcome)),
+                Some(outcome) => part.settled.push(context.settle(source, &target.place, &item, outcome)),
                 None => rest.push(item),
             },
             None => rest.push(item),

@@ -85,7 +85,7 @@ impl TreeJob {
 
     /// Ends the job.
     fn settle(self, context: &Context, outcome: Outcome) -> Settled {
-        Settled { is_tree: true, ..context.settle(&self.source, &self.target.place, self.item, outcome) }
+        Settled { is_tree: true, ..context.settle(&self.source, &self.target.place, &self.item, outcome) }
     }
 }
 

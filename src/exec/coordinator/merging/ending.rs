@@ -94,7 +94,7 @@ impl Coordinator<'_> {
     fn end_with_paths(&mut self, item: &Item, removed: Result<bool>, paths: Option<Paths>) {
         self.merging.note_end(item.within, !matches!(removed, Ok(true)));
         match removed {
-            Ok(removed) => self.tally.finish(item.order, Outcome::Merged { removed }, paths, Vec::new()),
+            Ok(removed) => self.tally.finish(item.order, Outcome::Merged { removed }, paths.map(Box::new), Vec::new()),
             Err(error) => self.tally.refuse(item.order, error),
         }
     }
