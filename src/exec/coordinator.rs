@@ -13,7 +13,7 @@ use std::sync::mpsc::{Receiver, RecvError};
 use std::time::Duration;
 
 use crate::error::{MoveError, Quoted};
-use crate::item::{Batch, Gathered, Item, Outcome, Settled};
+use crate::item::{Batch, Conflict, Gathered, Item, Outcome, Settled};
 use crate::plan::{Planned, Planner};
 use crate::report::{Phase, Reporter, Summary};
 use crate::source::{Candidate, Stream};
@@ -214,12 +214,15 @@ impl<'a> Coordinator<'a> {
     /// Hands a batch to a worker, once there are permits for its items.
     fn dispatch(&mut self, batch: Batch<Target>) -> anyhow::Result<()> {
         let same_mount = batch.source.dir.stat().mount == batch.target.place.dir.stat().mount;
-        // What waits for a barrier waits with as much else as possible; a rename waits for nothing.
-        let waits = !same_mount || self.has_met_copies();
+        let copies = !same_mount || self.has_met_copies();
+        let policy = &self.context.policy;
+        let gives_names = policy.backup.is_some() || policy.conflict == Conflict::KeepBoth;
         let permits = match self.permits {
             // Where descriptors are short, one batch at a time has them.
             _ if self.context.named_stages => 1,
-            permits if waits => permits,
+            // Which name is the next that is free depends on what came before. Between devices it may depend on the workers.
+            _ if same_mount && gives_names => 1,
+            permits if copies => permits,
             permits => permits.min(2 * RENAME_BATCH),
         };
         while self.in_flight > 0 && self.in_flight + batch.items.len() > permits {
@@ -228,10 +231,10 @@ impl<'a> Coordinator<'a> {
         self.in_flight += batch.items.len();
         self.context.counters.phase(if same_mount { Phase::Moving } else { Phase::Copying });
         let engine = &self.engine()?.0;
-        if same_mount {
-            engine.renames(batch);
-        } else {
+        if copies {
             engine.batch(batch);
+        } else {
+            engine.renames(batch);
         }
         // Take what has been told meanwhile, so that it is said early.
         while let Some(event) = self.engine.as_ref().and_then(|(_, told)| told.try_recv().ok()) {
@@ -293,6 +296,7 @@ impl<'a> Coordinator<'a> {
                 self.trees_open -= 1;
                 self.put_off(*deferred)?;
             }
+            Event::LaneLeft => self.engine()?.0.serve_lane(),
             Event::TreeStaged => {
                 self.is_staging_tree = false;
                 self.begin_tree()?;

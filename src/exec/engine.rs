@@ -27,6 +27,8 @@ pub(super) enum Event {
     Held(Box<PublishedTree>),
     /// A tree is staged (or has ended): the next one may be begun.
     TreeStaged,
+    /// A worker has left what is to be renamed for other work: it is for the next one.
+    LaneLeft,
     /// A worker panicked over work of which this is the first source.
     Panicked(PathBuf),
 }
@@ -55,6 +57,9 @@ struct Lane {
     batches: VecDeque<Batch<Target>>,
     is_served: bool,
 }
+
+/// So many batches a worker renames before others may have it: a tree may be waiting on its stack.
+const TURNS_IN_LANE: usize = 16;
 
 /// A pool of as many workers as there may ever be. None is started: that is for the crew to ask for, by what is returned
 /// with it. To rayon, one that is not started is one that is busy: it is never woken, and nothing is waited for. (Its own
@@ -123,8 +128,13 @@ impl Engine {
         let mut lane = self.shared.lane();
         lane.batches.push_back(batch);
         if !std::mem::replace(&mut lane.is_served, true) {
-            self.shared.spawn(PathBuf::default(), Shared::serve_lane);
+            self.serve_lane();
         }
+    }
+
+    /// Has a worker go on with what is to be renamed.
+    pub(super) fn serve_lane(&self) {
+        self.shared.spawn(PathBuf::default(), Shared::serve_lane);
     }
 
     /// Whether something that was to be renamed had to be copied.
@@ -180,6 +190,8 @@ impl Shared {
     /// Works. Should it panic, rayon would abort the process, and nobody would learn over what.
     fn guarded(self: &Arc<Self>, path: PathBuf, work: impl FnOnce(&Arc<Self>)) {
         if catch_unwind(AssertUnwindSafe(|| work(self))).is_err() {
+            // What waits behind it is not to begin while the run is taken down.
+            self.context.stop.give_up();
             self.tell(Event::Panicked(path));
         }
     }
@@ -188,9 +200,9 @@ impl Shared {
         self.lane.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Renames until there is nothing left to rename.
+    /// Renames until there is nothing left to rename, or until others should have this worker.
     fn serve_lane(self: &Arc<Self>) {
-        loop {
+        for _ in 0..TURNS_IN_LANE {
             let mut lane = self.lane();
             let Some(batch) = lane.batches.pop_front() else {
                 lane.is_served = false;
@@ -203,6 +215,8 @@ impl Shared {
                 }
             });
         }
+        // Whatever this worker spawned would be its own next work; what the coordinator spawns comes behind what waits.
+        self.tell(Event::LaneLeft);
     }
 
     fn tell(&self, event: Event) {

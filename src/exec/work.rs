@@ -58,15 +58,13 @@ pub(super) trait Sink {
     fn wait(&self, waiting: Waiting) -> Option<Waiting>;
 }
 
-/// Moves a batch, as far as this thread can. Whether something had to be copied.
+/// Moves a batch, as far as this thread can. Whether something was copied.
 pub(super) fn work(context: &Context, batch: Batch<Target>, sink: &dyn Sink) -> bool {
     let mut turn = context.crew.turn();
     let attempted = rename_batch(context, batch);
     sink.settled(attempted.settled);
     sink.deferred(attempted.deferred);
-    let Some(batch) = attempted.copies else { return false };
-    copy(context, batch, &mut turn, sink);
-    true
+    attempted.copies.is_some_and(|batch| copy(context, batch, &mut turn, sink))
 }
 
 /// The same, for a part of a batch that somebody else has begun.
@@ -74,8 +72,10 @@ pub(super) fn work_on_share(context: &Context, batch: Batch<Target>, sink: &dyn 
     copy(context, batch, &mut context.crew.turn(), sink);
 }
 
-fn copy(context: &Context, batch: Batch<Target>, turn: &mut Turn<'_>, sink: &dyn Sink) {
+/// Copies a batch. Whether anything waits for a barrier, or has passed it.
+fn copy(context: &Context, batch: Batch<Target>, turn: &mut Turn<'_>, sink: &dyn Sink) -> bool {
     note_distance(context, &batch.source, &batch.target);
+    let mut has_staged = false;
     let mut rest = Some(batch);
     while let Some(batch) = rest {
         let part = stage_batch(context, batch, turn);
@@ -88,9 +88,11 @@ fn copy(context: &Context, batch: Batch<Target>, turn: &mut Turn<'_>, sink: &dyn
         sink.settled(part.settled);
         sink.deferred(part.deferred);
         if let Some(staged) = part.staged {
+            has_staged = true;
             bring_to_barrier(context, staged, sink);
         }
     }
+    has_staged
 }
 
 /// Takes note if a server is at either end.
