@@ -52,6 +52,8 @@ pub(crate) struct Coordinator<'a> {
     tally: Tally<'a>,
     engine: Option<(Engine, Receiver<Event>)>,
     open: Option<Batch<Target>>,
+    /// How many items the batch before it had: for so many, the next one has room from the start.
+    usual_items: usize,
     in_flight: usize,
     permits: usize,
     goals: Goals,
@@ -87,6 +89,7 @@ impl<'a> Coordinator<'a> {
             tally,
             engine: None,
             open: None,
+            usual_items: 0,
             in_flight: 0,
             permits,
             groups: Groups::default(),
@@ -206,7 +209,10 @@ impl<'a> Coordinator<'a> {
 
     fn flush(&mut self) -> anyhow::Result<()> {
         match self.open.take() {
-            Some(batch) => self.dispatch(batch),
+            Some(batch) => {
+                self.usual_items = batch.items.len();
+                self.dispatch(batch)
+            }
             None => Ok(()),
         }
     }

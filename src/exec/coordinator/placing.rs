@@ -141,7 +141,8 @@ impl Coordinator<'_> {
             false => BATCH,
         };
         let full = full.min(self.permits);
-        let open = self.open.get_or_insert_with(|| Batch { source, target, items: Vec::new() });
+        let room = self.usual_items.min(full);
+        let open = self.open.get_or_insert_with(|| Batch { source, target, items: Vec::with_capacity(room) });
         open.items.push(item);
         let is_full = open.items.len() >= full;
         if is_only {
