@@ -148,7 +148,7 @@ impl Crew {
         self.piece.load(Ordering::Relaxed)
     }
 
-    /// Whether the workers have mostly been waiting of late.
+    /// Whether the workers have mostly been waiting of late: only then are pieces small.
     pub(crate) fn is_waiting(&self) -> bool {
         self.piece() < MANY
     }

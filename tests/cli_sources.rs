@@ -234,3 +234,14 @@ fn cli_a_base_is_where_sources_are_looked_for() {
         assert_eq!(names(&sides.from.join("out")), ["x", "y"]);
     }
 }
+
+#[test]
+fn a_directory_that_is_named_twice_is_told_once_that_it_cannot_go_into_itself() {
+    for sides in everywhere() {
+        Tree::new().dir("d").build(&sides.from);
+        sides.pmove().called("mv").args(["d", "d", "d"]).run().fails_with(1).stderr_is(
+            "mv: cannot move 'd' to a subdirectory of itself, 'd/d'\n\
+             mv: warning: source directory 'd' specified more than once\n",
+        );
+    }
+}

@@ -392,14 +392,3 @@ fn what_cannot_be_merged_does_not_end_the_run() {
         assert_eq!(names(&sides.from.join("s/x")), ["f", "k", "l", "s"]);
     }
 }
-
-#[test]
-fn a_directory_that_is_named_twice_is_told_once_that_it_cannot_go_into_itself() {
-    for sides in everywhere() {
-        Tree::new().dir("d").build(&sides.from);
-        sides.pmove().called("mv").args(["d", "d", "d"]).run().fails_with(1).stderr_is(
-            "mv: cannot move 'd' to a subdirectory of itself, 'd/d'\n\
-             mv: warning: source directory 'd' specified more than once\n",
-        );
-    }
-}

@@ -38,76 +38,66 @@ impl<'a> Tally<'a> {
         paths: Option<Box<Paths>>,
         warnings: Vec<Warning>,
     ) {
-        let (counters, summary) = (&self.context.counters, &mut self.summary);
-        let mut lines = Lines { warnings, ..Lines::default() };
-        match outcome {
-            Outcome::Renamed => {
-                counters.moved(1);
-                summary.moved += 1;
-                summary.renamed += 1;
-                lines.out.extend(paths.map(|its| renamed(&its.from, &its.to, its.backup.as_deref())));
-            }
-            Outcome::Exchanged => {
-                counters.moved(1);
-                summary.moved += 1;
-                summary.renamed += 1;
-                lines.out.extend(paths.map(|its| exchanged(&its.from, &its.to)));
-            }
-            Outcome::Copied { bytes } => {
-                counters.moved(1);
-                summary.moved += 1;
-                summary.copied += 1;
-                summary.bytes += bytes;
-                if let Some(paths) = paths {
-                    let Paths { from, to, backup, how, inside } = *paths;
-                    lines.out = inside;
-                    if lines.out.is_empty() {
-                        lines.out.push(copied(&from, &to, backup.as_deref()));
-                        lines.out.extend(how.filter(|_| self.context.debug).map(how_copied));
-                        lines.out.push(removed(&from));
-                    }
-                }
-            }
-            Outcome::Dropped => {
-                counters.moved(1);
-                summary.moved += 1;
-                lines.out.extend(paths.map(|its| removed(&its.from)));
-            }
-            Outcome::Merged { removed } => {
-                counters.moved(1);
-                if removed {
-                    lines.out.extend(paths.map(|its| removed_directory(&its.from)));
-                }
-            }
-            Outcome::MovedBefore => {
-                counters.moved(1);
-                summary.moved += 1;
-            }
-            Outcome::Skipped => {
-                counters.skipped(1);
-                summary.skipped += 1;
-                if self.context.debug {
-                    lines.out.extend(paths.map(|its| skipped(&its.to)));
-                }
-            }
-            Outcome::Declined => {
-                counters.skipped(1);
-                summary.skipped += 1;
-                summary.declined += 1;
-            }
-            Outcome::Failed(error) if matches!(*error, MoveError::NotReached { .. }) => summary.not_reached += 1,
-            Outcome::Failed(error) => {
-                counters.failed(1);
-                summary.failed += 1;
-                lines.error = Some(error);
-            }
-        }
+        self.count(&outcome);
+        let lines = self.lines(outcome, paths, warnings);
         if order.is_none() {
             return self.say(&lines);
         }
         for lines in self.lines.add(order, lines) {
             self.say(&lines);
         }
+    }
+
+    fn count(&mut self, outcome: &Outcome) {
+        let (counters, summary) = (&self.context.counters, &mut self.summary);
+        match outcome {
+            Outcome::Skipped | Outcome::Declined => counters.skipped(1),
+            // It is there still, and nobody has tried.
+            Outcome::Failed(error) if matches!(**error, MoveError::NotReached { .. }) => {}
+            Outcome::Failed(_) => counters.failed(1),
+            _ => counters.moved(1),
+        }
+        match outcome {
+            Outcome::Renamed | Outcome::Exchanged => {
+                summary.moved += 1;
+                summary.renamed += 1;
+            }
+            Outcome::Copied { bytes } => {
+                summary.moved += 1;
+                summary.copied += 1;
+                summary.bytes += bytes;
+            }
+            Outcome::Dropped | Outcome::MovedBefore => summary.moved += 1,
+            // What was in it has been counted.
+            Outcome::Merged { .. } => {}
+            Outcome::Skipped => summary.skipped += 1,
+            Outcome::Declined => {
+                summary.skipped += 1;
+                summary.declined += 1;
+            }
+            Outcome::Failed(error) if matches!(**error, MoveError::NotReached { .. }) => summary.not_reached += 1,
+            Outcome::Failed(_) => summary.failed += 1,
+        }
+    }
+
+    fn lines(&self, outcome: Outcome, paths: Option<Box<Paths>>, warnings: Vec<Warning>) -> Lines {
+        let mut lines = Lines { warnings, ..Lines::default() };
+        match (outcome, paths) {
+            (Outcome::Failed(error), _) if !matches!(*error, MoveError::NotReached { .. }) => lines.error = Some(error),
+            (Outcome::Renamed, Some(its)) => lines.out.push(renamed(&its.from, &its.to, its.backup.as_deref())),
+            (Outcome::Exchanged, Some(its)) => lines.out.push(exchanged(&its.from, &its.to)),
+            (Outcome::Copied { .. }, Some(its)) if its.inside.is_empty() => {
+                lines.out.push(copied(&its.from, &its.to, its.backup.as_deref()));
+                lines.out.extend(its.how.filter(|_| self.context.debug).map(how_copied));
+                lines.out.push(removed(&its.from));
+            }
+            (Outcome::Copied { .. }, Some(its)) => lines.out = its.inside,
+            (Outcome::Dropped, Some(its)) => lines.out.push(removed(&its.from)),
+            (Outcome::Merged { removed: true }, Some(its)) => lines.out.push(removed_directory(&its.from)),
+            (Outcome::Skipped, Some(its)) if self.context.debug => lines.out.push(skipped(&its.to)),
+            _ => {}
+        }
+        lines
     }
 
     /// Takes note of a source that could not even be planned.

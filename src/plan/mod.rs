@@ -18,15 +18,15 @@ use rustix::io::Errno;
 
 pub(crate) use destination::{Destination, DestinationKind, MakeDir, resolve_destination};
 
-use crate::error::MoveError;
+use crate::error::{MoveError, Result};
 use crate::item::{Below, Gathered, Item, Place, Standing, path_from};
-use crate::source::{Candidate, Hint, Origin};
-use crate::sys::{FileKind, Stat};
+use crate::source::{Candidate, Origin};
+use crate::sys::Stat;
 use crate::transfer::Target;
 
 use below::Keeping;
 use names::Names;
-use places::{Overlap, Places};
+use places::{Fingerprint, Overlap, Places};
 
 /// What is to be done with a candidate.
 #[derive(Debug)]
@@ -109,18 +109,8 @@ impl Planner {
         let (path, only_directory) = strip_slashes(&candidate.path);
         let (parent, name) = split(path);
         let fingerprint = self.places.source(parent, name);
-        if !settled {
-            match self.places.overlap(fingerprint, parent) {
-                Overlap::None => {}
-                Overlap::Within => return Planned::Wait(candidate),
-                Overlap::Around => {
-                    self.places.forget();
-                    return Planned::Wait(candidate);
-                }
-            }
-        }
         let is_operand = candidate.origin == Origin::Operand;
-        if is_operand && !settled && self.places.leads_through_link(parent, self.operands == 0) {
+        if !settled && self.must_wait(fingerprint, parent, is_operand) {
             return Planned::Wait(candidate);
         }
         if !is_operand && self.places.was_merged(path) {
@@ -141,19 +131,10 @@ impl Planner {
             return Planned::Refused { order, error };
         }
         let below = below.flatten();
-        // What lies in the part that the user named may be reached through symlinks, what pmove found may not.
-        let source = match self.places.open(parent, candidate.trusted.min(parent.len())) {
-            Ok(source) => source,
-            Err(Errno::NOENT | Errno::NOTDIR) if candidate.origin != Origin::Operand && self.has_gone_before(path) => {
-                return Planned::MovedBefore { order };
-            }
-            Err(source) => {
-                let path = path_from(candidate.path.into_vec());
-                // The directory that a pattern found it in has gone meanwhile, and not with this run.
-                let has_vanished = candidate.origin == Origin::Pattern && source == Errno::NOENT;
-                let error = if has_vanished { MoveError::Vanished { path } } else { MoveError::Stat { path, source } };
-                return Planned::Refused { order, error: Box::new(error) };
-            }
+        let source = match self.open_parent(&candidate, parent, path) {
+            Ok(Some(source)) => source,
+            Ok(None) => return Planned::MovedBefore { order },
+            Err(error) => return Planned::Refused { order, error },
         };
         let new_name = self.destination.name.clone();
         let target_name = new_name.as_deref().unwrap_or(name);
@@ -166,11 +147,7 @@ impl Planner {
             name: name.into(),
             new_name,
             only_directory,
-            hint: match candidate.hint {
-                Hint::Regular => Some(FileKind::Regular),
-                Hint::Directory => Some(FileKind::Directory),
-                Hint::Unknown | Hint::Other => None,
-            },
+            hint: candidate.hint.kind(),
             was_found: candidate.origin == Origin::Pattern,
             standing,
             place: None,
@@ -186,6 +163,35 @@ impl Planner {
         } else {
             Planned::Item { source, below, item }
         }
+    }
+
+    /// Whether nothing can be said of a source before everything before it is settled.
+    fn must_wait(&mut self, source: Fingerprint, parent: &[u8], is_operand: bool) -> bool {
+        match self.places.overlap(source, parent) {
+            Overlap::None => is_operand && self.places.leads_through_link(parent, self.operands == 0),
+            Overlap::Within => true,
+            Overlap::Around => {
+                self.places.forget();
+                true
+            }
+        }
+    }
+
+    /// Opens the directory that a candidate is in; none where it has gone with that directory.
+    fn open_parent(&mut self, candidate: &Candidate, parent: &[u8], path: &[u8]) -> Result<Option<Arc<Place>>> {
+        // What lies in the part that the user named may be reached through symlinks, what pmove found may not.
+        let source = match self.places.open(parent, candidate.trusted.min(parent.len())) {
+            Ok(source) => return Ok(Some(source)),
+            Err(source) => source,
+        };
+        let is_away = matches!(source, Errno::NOENT | Errno::NOTDIR);
+        if is_away && candidate.origin != Origin::Operand && self.has_gone_before(path) {
+            return Ok(None);
+        }
+        let path = path_from(candidate.path.to_vec());
+        // The directory that a pattern found it in has gone meanwhile, and not with this run.
+        let has_vanished = candidate.origin == Origin::Pattern && source == Errno::NOENT;
+        Err(Box::new(if has_vanished { MoveError::Vanished { path } } else { MoveError::Stat { path, source } }))
     }
 
     /// Whether `path` has gone with a directory that is a source of this run: it must be in that directory's target now.

@@ -14,6 +14,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
+use crate::sys::FileKind;
 use crate::transfer::is_hidden_name;
 
 mod agenda;
@@ -56,6 +57,17 @@ pub enum Hint {
     Directory,
     /// A symlink, FIFO, socket or device.
     Other,
+}
+
+impl Hint {
+    /// The kind, of those that are gone about in another way for it.
+    pub(crate) fn kind(self) -> Option<FileKind> {
+        match self {
+            Self::Regular => Some(FileKind::Regular),
+            Self::Directory => Some(FileKind::Directory),
+            Self::Unknown | Self::Other => None,
+        }
+    }
 }
 
 impl From<FileType> for Hint {

@@ -2,6 +2,7 @@
 //! hidden one. Nothing that anybody sees changes here.
 
 mod ahead;
+mod unstaged;
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use rustix::io::Errno;
 
 use crate::crew::Turn;
 use crate::error::{MoveError, Result};
-use crate::item::{Batch, Gathered, How, Item, Outcome, Place, Settled, Verdict, Way};
+use crate::item::{Batch, Gathered, How, Item, Outcome, Place, Settled, Way};
 use crate::sys::{Durability, FileId, FileKind, Stat, close, create_named, create_unnamed, open_regular};
 
 use super::content::{ContentError, Copied, copy_content};
@@ -23,6 +24,7 @@ use super::staged::{Stage, Staged, StagedItem, withdraw};
 use super::target::{Copying, Route};
 use super::{Context, SyncMode, Target};
 use ahead::settle_ahead;
+use unstaged::{is_missing, nothing_can_be_staged, nothing_is_there, refuse_same};
 
 /// So many bytes are staged before a batch goes to its barrier, whatever is left of it.
 const PART_BYTES: u64 = 256 << 20;
@@ -45,6 +47,7 @@ pub(crate) enum Deferred {
 }
 
 /// What came of staging (a part of) a batch.
+#[derive(Default)]
 pub(crate) struct Part {
     pub(crate) staged: Option<Staged>,
     pub(crate) settled: Vec<Settled>,
@@ -97,6 +100,12 @@ pub(crate) fn is_worth_sharing(context: &Context, left: usize, turn: &Turn<'_>) 
     left > 2 * SHARE && !context.named_stages && turn.is_waiting()
 }
 
+/// So many items of a batch are staged before they are published.
+fn most_items(context: &Context, copying: &Copying) -> usize {
+    let has_barrier = context.sync != SyncMode::None && copying.barrier.durability() != Durability::Never;
+    if has_barrier { usize::MAX } else { PART_WITHOUT_BARRIER }
+}
+
 /// Stages items of `batch` until there is enough for a barrier, or others should go on.
 pub(crate) fn stage_batch(context: &Context, batch: Batch<Target>, turn: &mut Turn<'_>) -> Part {
     let Batch { source, target, items } = batch;
@@ -104,7 +113,7 @@ pub(crate) fn stage_batch(context: &Context, batch: Batch<Target>, turn: &mut Tu
     if !target.is_prepared() && items.iter().all(|item| is_missing(&source, item)) {
         return nothing_is_there(context, Batch { source, target, items });
     }
-    let mut part = Part { staged: None, settled: Vec::new(), deferred: Vec::new(), rest: None };
+    let mut part = Part::default();
     let items = settle_ahead(context, &source, &target, items, &mut part);
     if items.is_empty() {
         return part;
@@ -121,13 +130,8 @@ pub(crate) fn stage_batch(context: &Context, batch: Batch<Target>, turn: &mut Tu
     let mut bytes = 0;
     // Links to one file must be staged together, however large it is.
     let is_gathered = items.iter().any(|item| item.links != Gathered::No);
-    let (most_bytes, most) = if is_gathered {
-        (u64::MAX, usize::MAX)
-    } else if context.sync == SyncMode::None || copying.barrier.durability() == Durability::Never {
-        (PART_BYTES, PART_WITHOUT_BARRIER)
-    } else {
-        (PART_BYTES, usize::MAX)
-    };
+    let (most_bytes, most) =
+        if is_gathered { (u64::MAX, usize::MAX) } else { (PART_BYTES, most_items(context, copying)) };
     let mut items = items.into_iter();
     while bytes < most_bytes
         && staged.len() < most
@@ -136,23 +140,17 @@ pub(crate) fn stage_batch(context: &Context, batch: Batch<Target>, turn: &mut Tu
     {
         let from = Arc::clone(item.place_or(&source));
         let stager = Stager { context, copying, route: &route, from: &from, target: &target };
-        match stager.stage(&item, &staged) {
-            Ok(Done::Staged(one)) => {
+        let done = stager.stage(&item, &staged).unwrap_or_else(|error| Done::Settled(Outcome::Failed(error)));
+        match done {
+            Done::Staged(one) => {
                 bytes += one.bytes;
                 staged.push(StagedItem { item, ..*one });
             }
-            Ok(Done::Settled(outcome)) => part.settled.push(context.settle(&source, &target.place, &item, outcome)),
-            Ok(Done::Tree) => {
-                part.deferred.push(Deferred::Tree { source: from, target: Arc::clone(&target), item });
-            }
-            Ok(Done::Ask) => {
-                part.deferred.push(Deferred::Ask { source: from, target: Arc::clone(&target), item });
-            }
-            Ok(Done::Linked(file, links)) => {
+            Done::Settled(outcome) => part.settled.push(context.settle(&source, &target.place, &item, outcome)),
+            Done::Tree => part.deferred.push(Deferred::Tree { source: from, target: Arc::clone(&target), item }),
+            Done::Ask => part.deferred.push(Deferred::Ask { source: from, target: Arc::clone(&target), item }),
+            Done::Linked(file, links) => {
                 part.deferred.push(Deferred::Linked { source: from, target: Arc::clone(&target), item, file, links });
-            }
-            Err(error) => {
-                part.settled.push(context.settle(&source, &target.place, &item, Outcome::Failed(error)));
             }
         }
         turn.step();
@@ -169,62 +167,6 @@ pub(crate) fn stage_batch(context: &Context, batch: Batch<Target>, turn: &mut Tu
         }
     }
     part
-}
-
-/// Source and target directory are one, seen through two mounts that do not know of each other (a network file system
-/// of this very machine): a copy would replace the source itself.
-fn refuse_same(context: &Context, batch: Batch<Target>) -> Part {
-    let Batch { source, target, items } = batch;
-    let fail = |item: Item| {
-        let (from, to) = (source.path_of(&item), target.path(&item));
-        let failure = Box::new(MoveError::SameFile { from, to });
-        context.settle(&source, &target.place, &item, Outcome::Failed(failure))
-    };
-    Part { staged: None, settled: items.into_iter().map(fail).collect(), deferred: Vec::new(), rest: None }
-}
-
-/// Whether a source that was named, and not found by a listing, does not exist.
-fn is_missing(source: &Arc<Place>, item: &Item) -> bool {
-    let place = item.place_or(source);
-    item.hint.is_none() && Stat::at(&place.dir, &item.name) == Err(Errno::NOENT)
-}
-
-fn nothing_is_there(context: &Context, batch: Batch<Target>) -> Part {
-    let Batch { source, target, items } = batch;
-    let fail = |item: Item| {
-        let path = item.place_or(&source).path_of(&item);
-        let failure = Box::new(MoveError::Stat { path, source: Errno::NOENT });
-        context.settle(&source, &target.place, &item, Outcome::Failed(failure))
-    };
-    Part { staged: None, settled: items.into_iter().map(fail).collect(), deferred: Vec::new(), rest: None }
-}
-
-fn nothing_can_be_staged(context: &Context, batch: Batch<Target>, error: Errno) -> Part {
-    let Batch { source, target, items } = batch;
-    let fail = |item: Item| {
-        let place = Arc::clone(item.place_or(&source));
-        let outcome = why_not_staged(context, &place, &target, &item, error);
-        context.settle(&source, &target.place, &item, outcome)
-    };
-    Part { staged: None, settled: items.into_iter().map(fail).collect(), deferred: Vec::new(), rest: None }
-}
-
-/// As mv, which looks at source and target before it creates anything.
-fn why_not_staged(context: &Context, from: &Place, target: &Target, item: &Item, error: Errno) -> Outcome {
-    let stat = match Stat::at(&from.dir, &item.name) {
-        Ok(stat) => stat,
-        Err(source) => return Outcome::Failed(target.missing(context, from, item, source)),
-    };
-    let is_in_the_way = Stat::at(&target.place.dir, item.target_name()).is_ok();
-    if is_in_the_way || item.only_directory {
-        match target.judge(context, from, item, &stat) {
-            Ok(judged) if judged.verdict == Verdict::Skip && is_in_the_way => return Outcome::Skipped,
-            Ok(_) => {}
-            Err(error) => return Outcome::Failed(error),
-        }
-    }
-    let (what, path) = (stat.kind.word(), target.path(item));
-    Outcome::Failed(Box::new(MoveError::Create { what, path, source: error }))
 }
 
 /// What staging one item needs.

@@ -133,7 +133,7 @@ impl Instructions {
         }
         let known: Self = read("instructions.toml");
         let Some(difference) = known.tools.difference(&tools) else { return Some(known) };
-        assert!(env::var_os("PMOVE_COUNTS_STRICT").is_none(), "{difference}\n{HOW_TO_RENEW}");
+        assert!(env::var_os("PMOVE_TEST_STRICT").is_none(), "{difference}\n{HOW_TO_RENEW}");
         say(&format!("INSTRUCTIONS ARE NOT COMPARED: {difference}"));
         None
     }
@@ -205,7 +205,7 @@ fn change(was: f64, is: f64, least: f64) -> Option<String> {
 }
 
 const HOW_TO_RENEW: &str =
-    "If it is to be so, renew the figures: PMOVE_COUNTS_BLESS=1 cargo test --test counts -- --ignored";
+    "If it is to be so, renew the figures: PMOVE_TEST_BLESS=1 cargo test --test counts -- --ignored";
 
 #[track_caller]
 fn fail_for(faults: &[String]) {
@@ -213,7 +213,7 @@ fn fail_for(faults: &[String]) {
 }
 
 fn is_blessed() -> bool {
-    env::var_os("PMOVE_COUNTS_BLESS").is_some()
+    env::var_os("PMOVE_TEST_BLESS").is_some()
 }
 
 fn path(name: &str) -> PathBuf {

@@ -13,5 +13,6 @@ pub mod compare;
 pub mod expand;
 pub mod find;
 pub mod generate;
+mod order;
 pub mod rules;
 pub mod world;

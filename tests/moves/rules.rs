@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use super::command::{Command, DestKind, Policy, Sources, Word};
 use super::find::{Candidate, Finder, Given, Listings, Origin, split};
-use super::world::{Cause, Ino, Kind, World};
+use super::order::{Found, meet, plainly, vague};
+use super::world::{Cause, Ino, World};
 
 /// What comes of a run.
 #[derive(Clone, Debug)]
@@ -26,9 +27,6 @@ impl Outcome {
         i32::from(!self.failures.is_empty())
     }
 }
-
-/// A directory, a name in it, and what has that name.
-type Found<'a> = (Ino, &'a str, Ino);
 
 /// What is known of DEST.
 struct Dest {
@@ -53,7 +51,7 @@ pub fn run(world: World, listings: &Listings, command: &Command) -> Outcome {
         Ok(dest) => {
             let candidates = run.candidates(command, listings, dest.dir);
             run.outcome.meets = meet(&candidates);
-            run.outcome.vague = run.outcome.vague.or(run.vague(&candidates, &dest_trace, dest.dir));
+            run.outcome.vague = run.outcome.vague.or(vague(run.world(), &candidates, &dest_trace, dest.dir));
             // The stage directory comes and goes.
             run.outcome.world.touch(dest.dir);
             for candidate in candidates {
@@ -212,51 +210,6 @@ impl Run {
         }
     }
 
-    /// Whether, and why, it is not laid down what happens first: what one finds, another may have moved.
-    fn vague(&self, candidates: &[Result<Candidate, String>], dest_trace: &[Ino], dest: Ino) -> Option<&'static str> {
-        let mut found: Vec<(&Candidate, Vec<Ino>, Option<Found>)> = Vec::new();
-        for candidate in candidates.iter().flatten() {
-            let mut trace = Vec::new();
-            let (parent, name) = split(candidate.path.trim_end_matches('/'));
-            let parent = self.world().resolve(parent, &mut trace).ok();
-            let place = parent.and_then(|parent| Some((parent, name, self.world().child(parent, name)?)));
-            if place.is_some_and(|(.., ino)| self.world().is_symlink(ino) && dest_trace.contains(&ino)) {
-                return Some("DEST is reached through a source");
-            }
-            found.push((candidate, trace, place));
-        }
-        for (at, (one, trace, place)) in found.iter().enumerate() {
-            // Through DEST, and further on by a name that another source is to get there.
-            let way: Vec<&str> = one.path.split('/').filter(|name| !name.is_empty()).collect();
-            let is_named = |(other, ..): &(&Candidate, _, _)| {
-                way[..way.len() - 1].contains(&split(other.path.trim_end_matches('/')).1)
-            };
-            if trace.contains(&dest)
-                && (found[..at].iter().any(is_named) || at > 0 && trace.iter().any(|&ino| self.world().is_symlink(ino)))
-            {
-                return Some("a source lies in what another becomes");
-            }
-            for (other, other_trace, other_place) in &found[..at] {
-                let meets = place.is_some() && place == other_place;
-                let leads = |trace: &[Ino], place: &Option<Found>| place.is_some_and(|(.., ino)| trace.contains(&ino));
-                if !meets && !leads(trace, other_place) && !leads(other_trace, place) {
-                    continue;
-                }
-                let plain = (plainly(&one.path), plainly(&other.path));
-                let is_seen = plain.0 == plain.1
-                    || plain.0.starts_with(&format!("{}/", plain.1))
-                    || plain.1.starts_with(&format!("{}/", plain.0));
-                if !is_seen {
-                    return Some("a source is reached by two ways");
-                }
-                if one.task != other.task {
-                    return Some("a pattern finds what another source is");
-                }
-            }
-        }
-        None
-    }
-
     /// Moves one source.
     fn take(&mut self, dest: &Dest, candidate: &Candidate) {
         if let Err(messages) = self.try_take(dest, candidate) {
@@ -303,29 +256,33 @@ impl Run {
             if self.policy == Policy::Fail {
                 return Err(vec![format!("not replacing '{to}'")]);
             }
-            if matches!(self.policy, Policy::KeepBoth | Policy::SimpleBackup | Policy::NumberedBackup) {
-                if self.policy == Policy::SimpleBackup && is_rival && !self.created.contains(&target_name) {
-                    self.go_by_time(existing);
-                }
-                return self.keep(dest, path, (parent, name, ino), &target_name);
-            }
-            if is_rival && !self.created.contains(&target_name) {
+            let keeps = matches!(self.policy, Policy::KeepBoth | Policy::SimpleBackup | Policy::NumberedBackup);
+            let looks_at_times = !keeps || self.policy == Policy::SimpleBackup;
+            if looks_at_times && is_rival && !self.created.contains(&target_name) {
                 self.go_by_time(existing);
+            }
+            if keeps {
+                return self.keep(dest, path, (parent, name, ino), &target_name);
             }
             self.judge(path, &to, (ino, existing), &target_name)?;
             self.check_itself(dest, path, &to, ino)?;
-            if self.world().children(existing).is_some_and(|children| !children.is_empty()) {
-                let across = format!(
-                    "inter-device move failed: '{path}' to '{to}'; unable to remove target: Directory not empty"
-                );
-                return Err(vec![format!("cannot overwrite '{to}': Directory not empty"), across]);
-            }
-            self.given_away.insert(existing);
+            self.give_way(path, &to, existing)?;
         } else {
             self.check_itself(dest, path, &to, ino)?;
         }
         self.outcome.world.rename(parent, name, dest.dir, &target_name);
         self.created.insert(target_name);
+        Ok(())
+    }
+
+    /// What is replaced loses its name, unless it is a directory with something in it.
+    fn give_way(&mut self, path: &str, to: &str, existing: Ino) -> Result<(), Vec<String>> {
+        if self.world().children(existing).is_some_and(|children| !children.is_empty()) {
+            let across =
+                format!("inter-device move failed: '{path}' to '{to}'; unable to remove target: Directory not empty");
+            return Err(vec![format!("cannot overwrite '{to}': Directory not empty"), across]);
+        }
+        self.given_away.insert(existing);
         Ok(())
     }
 
@@ -391,7 +348,7 @@ impl Run {
         let same = format!("'{path}' and '{to}' are the same file");
         let just_created = format!("will not overwrite just-created '{to}' with '{path}'");
         let is_created = self.created.contains(name);
-        if ino == existing || self.is_referent(ino, path, existing, to) {
+        if ino == existing || self.world().is_referent(ino, path, existing, to) {
             // Across devices the first of two links is another file by then.
             return Err(if is_created { vec![same, just_created] } else { vec![same] });
         }
@@ -403,34 +360,6 @@ impl Run {
             (false, true) => Err(vec![format!("cannot overwrite directory '{to}' with non-directory '{path}'")]),
             _ => Ok(()),
         }
-    }
-
-    /// Whether a symlink would replace the file that it leads to. It may if that file has other names, unless the
-    /// symlink leads to it by this very one.
-    fn is_referent(&self, ino: Ino, path: &str, existing: Ino, to: &str) -> bool {
-        let world = self.world();
-        if !world.is_symlink(ino) || world.is_symlink(existing) {
-            return false;
-        }
-        if world.resolve(path, &mut Vec::new()) != Ok(existing) {
-            return false;
-        }
-        world.links(existing) == 1 || self.name_of(path) == self.name_of(to)
-    }
-
-    /// The directory and the name that a path leads to, symlinks followed.
-    fn name_of(&self, path: &str) -> Option<(Ino, String)> {
-        let mut path = path.to_owned();
-        for _ in 0..40 {
-            let (parent, name) = split(&path);
-            let (parent, name) = (self.world().resolve(parent, &mut Vec::new()).ok()?, name.to_owned());
-            match &self.world().get(self.world().child(parent, &name)?).kind {
-                Kind::Symlink(text) if text.starts_with('{') => path.clone_from(text),
-                Kind::Symlink(text) => path = format!("{}{text}", split(&path).0),
-                _ => return Some((parent, name)),
-            }
-        }
-        None
     }
 
     /// Whether a path has gone with a directory that was moved before.
@@ -451,21 +380,8 @@ impl Run {
     }
 }
 
-/// Whether, as their paths are written, one source lies in another, or two end in the same name.
-fn meet(candidates: &[Result<Candidate, String>]) -> bool {
-    let paths: BTreeSet<String> = candidates.iter().flatten().map(|candidate| plainly(&candidate.path)).collect();
-    let names: BTreeSet<&str> = paths.iter().map(|path| split(path).1).collect();
-    let mut above = paths.iter().flat_map(|path| path.match_indices('/').map(|(at, _)| &path[..at]));
-    names.len() < paths.len() || above.any(|above| paths.contains(above))
-}
-
 /// A source as it is reached from where the program works.
 fn source_text(command: &Command, word: &Word) -> String {
     let text = word.text();
     if word.side.is_some() || text.is_empty() { text } else { format!("{}{text}", command.base()) }
-}
-
-/// A path without superfluous slashes and dots.
-fn plainly(path: &str) -> String {
-    path.split('/').filter(|name| !name.is_empty() && *name != ".").collect::<Vec<_>>().join("/")
 }

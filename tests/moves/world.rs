@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use crate::common::tree::Tree;
 
+use super::find::split;
+
 /// Which of the two trees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Side {
@@ -335,6 +337,33 @@ impl World {
             };
         }
         Ok(at)
+    }
+
+    /// Whether a symlink would replace the file that it leads to. It may if that file has other names, unless the
+    /// symlink leads to it by this very one.
+    pub fn is_referent(&self, ino: Ino, path: &str, existing: Ino, to: &str) -> bool {
+        if !self.is_symlink(ino) || self.is_symlink(existing) {
+            return false;
+        }
+        if self.resolve(path, &mut Vec::new()) != Ok(existing) {
+            return false;
+        }
+        self.links(existing) == 1 || self.name_of(path) == self.name_of(to)
+    }
+
+    /// The directory and the name that a path leads to, symlinks followed.
+    fn name_of(&self, path: &str) -> Option<(Ino, String)> {
+        let mut path = path.to_owned();
+        for _ in 0..40 {
+            let (parent, name) = split(&path);
+            let (parent, name) = (self.resolve(parent, &mut Vec::new()).ok()?, name.to_owned());
+            match &self.get(self.child(parent, &name)?).kind {
+                Kind::Symlink(text) if text.starts_with('{') => path.clone_from(text),
+                Kind::Symlink(text) => path = format!("{}{text}", split(&path).0),
+                _ => return Some((parent, name)),
+            }
+        }
+        None
     }
 }
 

@@ -88,34 +88,7 @@ impl Coordinator<'_> {
         item: Item,
         is_only: bool,
     ) -> anyhow::Result<()> {
-        let mut item = item;
-        // To let two names change places is never what an ended run was about.
-        if target.has_leftovers() && self.context.way != Way::Exchange {
-            let (order, within) = (item.order, item.within);
-            match target.resume(&self.context, &source, item) {
-                Resumed::Afresh(back) => item = back,
-                Resumed::Settled(outcome) => {
-                    if let Outcome::Failed(error) = &outcome {
-                        self.context.note_failure(error);
-                    }
-                    let stays = matches!(outcome, Outcome::Failed(_));
-                    self.merging.note_end(within, stays);
-                    self.tally.finish(order, outcome, None, Vec::new());
-                    return Ok(());
-                }
-                Resumed::Tree(job) => {
-                    self.in_flight += 1;
-                    self.trees.push_back(*job);
-                    return self.begin_tree();
-                }
-                Resumed::Published(tree) => {
-                    self.in_flight += 1;
-                    self.trees_open += 1;
-                    self.engine()?.0.go_on(Waiting::PublishedTree(tree));
-                    return Ok(());
-                }
-            }
-        }
+        let Some(item) = self.resume(&source, &target, item)? else { return Ok(()) };
         if self.may_ask(&target, &item) {
             // Of what is being merged, others may wait for their other names.
             if item.within.is_some() || self.merging.is_at_work() {
@@ -133,14 +106,7 @@ impl Coordinator<'_> {
         {
             self.flush()?;
         }
-        let same_mount = source.dir.stat().mount == target.place.dir.stat().mount;
-        // Even what is on one mount may have to be copied (subvolumes, quota projects), and then holds descriptors.
-        let full = match same_mount {
-            true if self.has_met_copies() => COPIED_ON_ONE_MOUNT,
-            true => RENAME_BATCH,
-            false => BATCH,
-        };
-        let full = full.min(self.permits);
+        let full = self.full(&source, &target);
         let room = self.usual_items.min(full);
         let open = self.open.get_or_insert_with(|| Batch { source, target, items: Vec::with_capacity(room) });
         open.items.push(item);
@@ -152,5 +118,48 @@ impl Coordinator<'_> {
         } else {
             Ok(())
         }
+    }
+
+    /// Goes on with an item where an ended run was interrupted; gives it back if that run knew nothing of it.
+    fn resume(&mut self, source: &Arc<Place>, target: &Arc<Target>, item: Item) -> anyhow::Result<Option<Item>> {
+        // To let two names change places is never what an ended run was about.
+        if !target.has_leftovers() || self.context.way == Way::Exchange {
+            return Ok(Some(item));
+        }
+        let (order, within) = (item.order, item.within);
+        match target.resume(&self.context, source, item) {
+            Resumed::Afresh(item) => return Ok(Some(item)),
+            Resumed::Settled(outcome) => {
+                if let Outcome::Failed(error) = &outcome {
+                    self.context.note_failure(error);
+                }
+                let stays = matches!(outcome, Outcome::Failed(_));
+                self.merging.note_end(within, stays);
+                self.tally.finish(order, outcome, None, Vec::new());
+            }
+            Resumed::Tree(job) => {
+                self.in_flight += 1;
+                self.trees.push_back(*job);
+                self.begin_tree()?;
+            }
+            Resumed::Published(tree) => {
+                self.in_flight += 1;
+                self.trees_open += 1;
+                self.engine()?.0.go_on(Waiting::PublishedTree(tree));
+            }
+        }
+        Ok(None)
+    }
+
+    /// How many items a batch between the two has at most.
+    fn full(&self, source: &Place, target: &Target) -> usize {
+        let same_mount = source.dir.stat().mount == target.place.dir.stat().mount;
+        let full = match same_mount {
+            // Even what is on one mount may have to be copied (subvolumes, quota projects), and then holds descriptors.
+            true if self.has_met_copies() => COPIED_ON_ONE_MOUNT,
+            true => RENAME_BATCH,
+            false => BATCH,
+        };
+        full.min(self.permits)
     }
 }

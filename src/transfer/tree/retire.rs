@@ -13,6 +13,7 @@ use crate::sys::{Dir, Durable, NoReplace, Stat, effective_user, give_mode, renam
 use crate::transfer::Context;
 use crate::transfer::compare::is_copy;
 
+use super::TreeJob;
 use super::finish::side_by_side;
 use super::frame::{Frame, Header, StagedFile};
 use super::nodes::{Node, Nodes, ROOT};
@@ -58,67 +59,41 @@ impl PublishedTree {
     /// Removes the source. Takes the proof that the target's name is durable.
     pub(crate) fn retire(self, context: &Context, durable: Durable) -> Settled {
         drop(durable);
-        let Self { job, header, journal, bytes, warnings, told, is_taken_over, .. } = self;
-        let from = job.source.path_of(&job.item);
-        let outcome = match job.target.copying(context) {
-            Ok(copying) => {
-                let room = copying.stage_dir.dir();
-                match TreeRecord::open(room, &journal) {
-                    Ok(Some(record)) => {
-                        let published =
-                            if is_taken_over { header.published_somewhere_in(&job.target.place.dir) } else { Ok(None) };
-                        let retire = |published: &Option<(Vec<u8>, Dir)>| {
-                            let published = published.as_ref().map(|(_, dir)| dir);
-                            let copy = if is_taken_over { Copy::Found(published) } else { Copy::Ours };
-                            retire_source(context, &job.source.dir, &record, &header, copy)
-                        };
-                        let outcome = match published.map_err(Failure::Remove).and_then(|published| retire(&published))
-                        {
-                            // The ended run got as far as that.
-                            Err(Failure::Remove(Errno::NOENT)) if is_taken_over => Ok(()),
-                            outcome => outcome,
-                        };
-                        // What could not be removed is for the next run to remove, which needs to know what it is.
-                        // (Not what has vanished.)
-                        let is_left = |error: &Errno| *error != Errno::NOENT;
-                        if !matches!(&outcome, Err(Failure::Remove(error) | Failure::Refused(_, error)) if is_left(error))
-                        {
-                            copying.spent.add(context, &copying.stage_dir, Some(&journal), [&job.source]);
-                        }
-                        outcome.map_err(|error| match error {
-                            Failure::Remove(Errno::NOENT) => {
-                                MoveError::VanishedOnTheWay { from: from.clone(), to: job.target.path(&job.item) }
-                            }
-                            Failure::Remove(source) => MoveError::Remove { path: from.clone(), source },
-                            Failure::Refused(name, source) => {
-                                MoveError::Remove { path: job.source.path(&name), source }
-                            }
-                            Failure::Changed => {
-                                MoveError::Changed { from: from.clone(), to: job.target.path(&job.item) }
-                            }
-                            Failure::CopyGone(name) => {
-                                MoveError::CopyGone { from: from.clone(), kept: job.source.path(&name) }
-                            }
-                            Failure::Left(name) => {
-                                MoveError::LeftBehind { from: from.clone(), kept: job.source.path(&name) }
-                            }
-                        })
-                    }
-                    Ok(None) => Err(MoveError::Remove { path: from, source: Errno::IO }),
-                    Err(source) => Err(MoveError::Remove { path: from, source }),
-                }
-            }
-            Err(source) => Err(MoveError::Remove { path: from, source }),
-        };
-        let outcome = match outcome {
-            Ok(()) => Outcome::Copied { bytes },
+        let outcome = match self.remove_source(context) {
+            Ok(()) => Outcome::Copied { bytes: self.bytes },
             Err(error) => Outcome::Failed(Box::new(error)),
         };
+        let Self { job, warnings, told, .. } = self;
         let mut settled = job.settle(context, outcome);
         if let Some(paths) = &mut settled.paths {
             paths.inside = told.lines(context, paths.from.as_os_str().as_bytes(), paths.to.as_os_str().as_bytes());
         }
         Settled { warnings, ..settled }
+    }
+
+    fn remove_source(&self, context: &Context) -> Result<(), MoveError> {
+        let Self { job, header, journal, is_taken_over, .. } = self;
+        let cannot = |source| MoveError::Remove { path: job.source.path_of(&job.item), source };
+        let copying = job.target.copying(context).map_err(cannot)?;
+        let record = TreeRecord::open(copying.stage_dir.dir(), journal).map_err(cannot)?;
+        let record = record.ok_or_else(|| cannot(Errno::IO))?;
+        let published = if *is_taken_over { header.published_somewhere_in(&job.target.place.dir) } else { Ok(None) };
+        let retired = published.map_err(Failure::Remove).and_then(|published| {
+            let published = published.as_ref().map(|(_, dir)| dir);
+            let copy = if *is_taken_over { Copy::Found(published) } else { Copy::Ours };
+            retire_source(context, &job.source.dir, &record, header, copy)
+        });
+        let retired = match retired {
+            // The ended run got as far as that.
+            Err(Failure::Remove(Errno::NOENT)) if *is_taken_over => Ok(()),
+            retired => retired,
+        };
+        // What could not be removed is for the next run to remove, which needs to know what it is. (Not what has vanished.)
+        let is_left = |error: &Errno| *error != Errno::NOENT;
+        if !matches!(&retired, Err(Failure::Remove(error) | Failure::Refused(_, error)) if is_left(error)) {
+            copying.spent.add(context, &copying.stage_dir, Some(journal), [&job.source]);
+        }
+        retired.map_err(|failure| failure.in_words(job))
     }
 }
 
@@ -128,6 +103,21 @@ enum Failure {
     Changed,
     Left(Vec<u8>),
     CopyGone(Vec<u8>),
+}
+
+impl Failure {
+    fn in_words(self, job: &TreeJob) -> MoveError {
+        let from = job.source.path_of(&job.item);
+        let to = || job.target.path(&job.item);
+        match self {
+            Self::Remove(Errno::NOENT) => MoveError::VanishedOnTheWay { from, to: to() },
+            Self::Remove(source) => MoveError::Remove { path: from, source },
+            Self::Refused(name, source) => MoveError::Remove { path: job.source.path(&name), source },
+            Self::Changed => MoveError::Changed { from, to: to() },
+            Self::CopyGone(name) => MoveError::CopyGone { from, kept: job.source.path(&name) },
+            Self::Left(name) => MoveError::LeftBehind { from, kept: job.source.path(&name) },
+        }
+    }
 }
 
 fn retire_source(
@@ -204,37 +194,12 @@ impl<'a> Remains<'a> {
         let nodes = Nodes::default();
         let refused = OnceLock::new();
         let note = |error: Errno| refused.get_or_init(|| error);
-        let (mut pieces, mut count) = (Vec::new(), 0);
-        let remove = |pieces: &mut Vec<(u32, Vec<StagedFile>)>| {
-            let remove = |(dir, files): (u32, Vec<StagedFile>)| {
-                let mut turn = crew.turn();
-                remove_files(&nodes, (&root, self.copy), dir, &files, &mut turn).map_err(note).ok();
-            };
-            if crew.is_alone() {
-                pieces.drain(..).for_each(remove);
-            } else {
-                pieces.par_drain(..).with_max_len(1).for_each(remove);
-            }
-        };
-        let mut frames = self.record.frames();
-        for (_, frame) in &mut frames {
-            match frame {
-                Frame::Dir { parent, name, .. } => {
-                    nodes.add(Node { parent, name: name.into(), stat: None }, |_, _| {});
-                }
-                Frame::Files { dir, files } => {
-                    count += files.len();
-                    pieces.push((dir, files));
-                }
-                Frame::Header(_) | Frame::Proven { .. } | Frame::Known { .. } => {}
-            }
-            if count >= FILES {
-                remove(&mut pieces);
-                count = 0;
-            }
-        }
-        remove(&mut pieces);
-        frames.error().map(note);
+        self.for_files(crew, &nodes, |dir, files| {
+            let mut turn = crew.turn();
+            remove_files(&nodes, (&root, self.copy), dir, &files, &mut turn).map_err(note).ok();
+        })
+        .map_err(note)
+        .ok();
         for level in nodes.levels_upwards() {
             side_by_side(crew, &level, |id| {
                 remove_dir(&nodes, (&root, self.copy), id).map_err(note).ok();
@@ -257,6 +222,41 @@ impl<'a> Remains<'a> {
             Some(error) => Left::Refused(name, error),
             None => Left::Something(name),
         })
+    }
+
+    /// Has `crew` do something with the files that the journal lists, directory by directory, and notes these in `nodes`.
+    ///
+    /// # Errors
+    /// The journal could not be read to its end.
+    fn for_files(&self, crew: &Crew, nodes: &Nodes, each: impl Fn(u32, Vec<StagedFile>) + Sync) -> Result<(), Errno> {
+        let each = |(dir, files)| each(dir, files);
+        let all = |pieces: &mut Vec<(u32, Vec<StagedFile>)>| {
+            if crew.is_alone() {
+                pieces.drain(..).for_each(each);
+            } else {
+                pieces.par_drain(..).with_max_len(1).for_each(each);
+            }
+        };
+        let (mut pieces, mut count) = (Vec::new(), 0);
+        let mut frames = self.record.frames();
+        for (_, frame) in &mut frames {
+            match frame {
+                Frame::Dir { parent, name, .. } => {
+                    nodes.add(Node { parent, name: name.into(), stat: None }, |_, _| {});
+                }
+                Frame::Files { dir, files } => {
+                    count += files.len();
+                    pieces.push((dir, files));
+                }
+                Frame::Header(_) | Frame::Proven { .. } | Frame::Known { .. } => {}
+            }
+            if count >= FILES {
+                all(&mut pieces);
+                count = 0;
+            }
+        }
+        all(&mut pieces);
+        frames.error().map_or(Ok(()), Err)
     }
 
     /// Gives the source its old name again, if that is free. The name that it has then.

@@ -1,0 +1,70 @@
+//! Batches of which nothing can be staged, and why: for each of their items.
+
+use std::sync::Arc;
+
+use rustix::io::Errno;
+
+use crate::error::MoveError;
+use crate::item::{Batch, Item, Outcome, Place, Verdict};
+use crate::sys::Stat;
+use crate::transfer::{Context, Target};
+
+use super::Part;
+
+/// Source and target directory are one, seen through two mounts that do not know of each other (a network file system
+/// of this very machine): a copy would replace the source itself.
+pub(super) fn refuse_same(context: &Context, batch: Batch<Target>) -> Part {
+    let Batch { source, target, items } = batch;
+    let fail = |item: Item| {
+        let (from, to) = (source.path_of(&item), target.path(&item));
+        let failure = Box::new(MoveError::SameFile { from, to });
+        context.settle(&source, &target.place, &item, Outcome::Failed(failure))
+    };
+    Part { settled: items.into_iter().map(fail).collect(), ..Part::default() }
+}
+
+/// Whether a source that was named, and not found by a listing, does not exist.
+pub(super) fn is_missing(source: &Arc<Place>, item: &Item) -> bool {
+    let place = item.place_or(source);
+    item.hint.is_none() && Stat::at(&place.dir, &item.name) == Err(Errno::NOENT)
+}
+
+/// None of them is there.
+pub(super) fn nothing_is_there(context: &Context, batch: Batch<Target>) -> Part {
+    let Batch { source, target, items } = batch;
+    let fail = |item: Item| {
+        let path = item.place_or(&source).path_of(&item);
+        let failure = Box::new(MoveError::Stat { path, source: Errno::NOENT });
+        context.settle(&source, &target.place, &item, Outcome::Failed(failure))
+    };
+    Part { settled: items.into_iter().map(fail).collect(), ..Part::default() }
+}
+
+/// There is no room to stage in.
+pub(super) fn nothing_can_be_staged(context: &Context, batch: Batch<Target>, error: Errno) -> Part {
+    let Batch { source, target, items } = batch;
+    let fail = |item: Item| {
+        let place = Arc::clone(item.place_or(&source));
+        let outcome = why_not_staged(context, &place, &target, &item, error);
+        context.settle(&source, &target.place, &item, outcome)
+    };
+    Part { settled: items.into_iter().map(fail).collect(), ..Part::default() }
+}
+
+/// As mv, which looks at source and target before it creates anything.
+fn why_not_staged(context: &Context, from: &Place, target: &Target, item: &Item, error: Errno) -> Outcome {
+    let stat = match Stat::at(&from.dir, &item.name) {
+        Ok(stat) => stat,
+        Err(source) => return Outcome::Failed(target.missing(context, from, item, source)),
+    };
+    let is_in_the_way = Stat::at(&target.place.dir, item.target_name()).is_ok();
+    if is_in_the_way || item.only_directory {
+        match target.judge(context, from, item, &stat) {
+            Ok(judged) if judged.verdict == Verdict::Skip && is_in_the_way => return Outcome::Skipped,
+            Ok(_) => {}
+            Err(error) => return Outcome::Failed(error),
+        }
+    }
+    let (what, path) = (stat.kind.word(), target.path(item));
+    Outcome::Failed(Box::new(MoveError::Create { what, path, source: error }))
+}
