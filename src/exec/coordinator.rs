@@ -219,7 +219,7 @@ impl<'a> Coordinator<'a> {
 
     /// Hands a batch to a worker, once there are permits for its items.
     fn dispatch(&mut self, batch: Batch<Target>) -> anyhow::Result<()> {
-        let same_mount = batch.source.dir.stat().mount == batch.target.place.dir.stat().mount;
+        let same_mount = batch.target.is_on_mount_of(&batch.source);
         let copies = !same_mount || self.has_met_copies();
         let policy = &self.context.policy;
         let gives_names = policy.backup.is_some() || policy.conflict == Conflict::KeepBoth;

@@ -46,9 +46,7 @@ enum Attempt {
 /// Renames what can be renamed.
 pub(crate) fn rename_batch(context: &Context, batch: Batch<Target>) -> Attempted {
     let Batch { source, target, items } = batch;
-    // rename(2): two mounts never rename into each other, whatever they show. The device number would not do:
-    // overlays, subvolumes and quota projects give EXDEV, or don't, file by file.
-    let may_rename = source.dir.stat().mount == target.place.dir.stat().mount;
+    let may_rename = target.is_on_mount_of(&source);
     if !may_rename && context.way == Way::Any {
         let copies = Some(Batch { source, target, items });
         return Attempted { settled: Vec::new(), copies, deferred: Vec::new() };

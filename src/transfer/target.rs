@@ -162,6 +162,12 @@ impl Target {
         *self.folds_case.get_or_init(|| folds_case(&self.place.dir))
     }
 
+    /// Whether a directory is on the same mount. rename(2): two mounts never rename into each other, whatever they show. The
+    /// device number would not do: overlays, subvolumes and quota projects give EXDEV, or don't, file by file.
+    pub(crate) fn is_on_mount_of(&self, source: &Place) -> bool {
+        source.dir.stat().mount == self.place.dir.stat().mount
+    }
+
     /// Whether a server does the work here.
     pub(crate) fn is_remote(&self) -> bool {
         *self.is_remote.get_or_init(|| is_remote(&self.place.dir))

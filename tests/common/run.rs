@@ -189,8 +189,11 @@ impl Pmove {
         // Through a shell for the umask and limits: setting them between fork and exec takes unsafe code, and
         // setting them here would change them for all tests of this process.
         let prelude = format!("umask 0022 && {}exec \"$@\"", self.prelude);
+        // Whoever started the tests may have had signals ignored (nohup, a shell's background), which pmove would leave so: what is
+        // watched is to behave, and to be counted, alike everywhere. (Not for the others: they need nothing but a shell.)
+        let watched: &[&str] = if self.under.is_empty() { &[] } else { &["env", "--default-signal"] };
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", &prelude, "sh"]).args(&self.under).arg(program).args(&self.args);
+        command.args(["-c", &prelude, "sh"]).args(watched).args(&self.under).arg(program).args(&self.args);
         command.current_dir(self.cwd.as_deref().unwrap_or(Path::new("/proc")));
         command.env_clear().env("LC_ALL", "C.UTF-8").env("TZ", "UTC");
         command.env("PATH", std::env::var_os("PATH").unwrap_or_else(|| "/usr/sbin:/usr/bin:/sbin:/bin".into()));

@@ -13,8 +13,7 @@ use crate::forms::{Amount, Disks, Form};
 
 /// System calls by which threads wait for each other, begin, end, and get memory. How many there are is a matter of who is
 /// faster: a worker that finds nothing to do looks around 32 times before it sleeps. `syncfs` is among them, because one
-/// serves all batches that have come together while the last one went on; and `rt_sigaction`, because signals that whoever
-/// started the tests ignores (nohup) are left alone.
+/// serves all batches that have come together while the last one went on.
 const BY_CHANCE: &[&str] = &[
     "brk",
     "clone3",
@@ -28,7 +27,6 @@ const BY_CHANCE: &[&str] = &[
     "prctl",
     "restart_syscall",
     "rseq",
-    "rt_sigaction",
     "rt_sigprocmask",
     "sched_getaffinity",
     "sched_yield",

@@ -153,8 +153,7 @@ impl Coordinator<'_> {
 
     /// How many items a batch between the two has at most.
     fn full(&self, source: &Place, target: &Target) -> usize {
-        let same_mount = source.dir.stat().mount == target.place.dir.stat().mount;
-        let full = match same_mount {
+        let full = match target.is_on_mount_of(source) {
             // Even what is on one mount may have to be copied (subvolumes, quota projects), and then holds descriptors.
             true if self.has_met_copies() => COPIED_ON_ONE_MOUNT,
             true => RENAME_BATCH,

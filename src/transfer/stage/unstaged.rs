@@ -14,13 +14,10 @@ use super::Part;
 /// Source and target directory are one, seen through two mounts that do not know of each other (a network file system
 /// of this very machine): a copy would replace the source itself.
 pub(super) fn refuse_same(context: &Context, batch: Batch<Target>) -> Part {
-    let Batch { source, target, items } = batch;
-    let fail = |item: Item| {
-        let (from, to) = (source.path_of(&item), target.path(&item));
-        let failure = Box::new(MoveError::SameFile { from, to });
-        context.settle(&source, &target.place, &item, Outcome::Failed(failure))
-    };
-    Part { settled: items.into_iter().map(fail).collect(), ..Part::default() }
+    end_all(context, batch, |from, target, item| {
+        let (from, to) = (from.path_of(item), target.path(item));
+        Outcome::Failed(Box::new(MoveError::SameFile { from, to }))
+    })
 }
 
 /// Whether a source that was named, and not found by a listing, does not exist.
@@ -31,24 +28,23 @@ pub(super) fn is_missing(source: &Arc<Place>, item: &Item) -> bool {
 
 /// None of them is there.
 pub(super) fn nothing_is_there(context: &Context, batch: Batch<Target>) -> Part {
-    let Batch { source, target, items } = batch;
-    let fail = |item: Item| {
-        let path = item.place_or(&source).path_of(&item);
-        let failure = Box::new(MoveError::Stat { path, source: Errno::NOENT });
-        context.settle(&source, &target.place, &item, Outcome::Failed(failure))
-    };
-    Part { settled: items.into_iter().map(fail).collect(), ..Part::default() }
+    end_all(context, batch, |from, _, item| {
+        Outcome::Failed(Box::new(MoveError::Stat { path: from.path_of(item), source: Errno::NOENT }))
+    })
 }
 
 /// There is no room to stage in.
 pub(super) fn nothing_can_be_staged(context: &Context, batch: Batch<Target>, error: Errno) -> Part {
+    end_all(context, batch, |from, target, item| why_not_staged(context, from, target, item, error))
+}
+
+fn end_all(context: &Context, batch: Batch<Target>, how: impl Fn(&Place, &Target, &Item) -> Outcome) -> Part {
     let Batch { source, target, items } = batch;
-    let fail = |item: Item| {
-        let place = Arc::clone(item.place_or(&source));
-        let outcome = why_not_staged(context, &place, &target, &item, error);
-        context.settle(&source, &target.place, &item, outcome)
+    let end = |item: &Item| {
+        let outcome = how(item.place_or(&source), &target, item);
+        context.settle(&source, &target.place, item, outcome)
     };
-    Part { settled: items.into_iter().map(fail).collect(), ..Part::default() }
+    Part { settled: items.iter().map(end).collect(), ..Part::default() }
 }
 
 /// As mv, which looks at source and target before it creates anything.

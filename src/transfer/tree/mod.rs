@@ -67,6 +67,17 @@ impl TreeJob {
         }
     }
 
+    /// Opens the source, which must be what it was.
+    fn open_source(&self, was: &Stat) -> Result<Dir> {
+        let path = || self.source.path_of(&self.item);
+        let opened = self.source.dir.open_child(&self.item.name);
+        let source = opened.map_err(|source| self.blame(was, Box::new(MoveError::Open { path: path(), source })))?;
+        if source.id() != was.id {
+            return Err(Box::new(MoveError::ChangedWhileRead { path: path() }));
+        }
+        Ok(source)
+    }
+
     /// The error to report: if the source is gone, then that, and not what followed from it.
     fn blame(&self, source: &Stat, error: Box<MoveError>) -> Box<MoveError> {
         if matches!(*error, MoveError::NotReached { .. }) {

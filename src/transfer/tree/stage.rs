@@ -201,7 +201,7 @@ fn is_empty(job: &TreeJob) -> bool {
 fn prepare<'a>(context: &'a Context, target: &'a Target, job: &'a TreeJob, stat: &Stat) -> Result<(Tree<'a>, Header)> {
     let create = |source| MoveError::Create { what: "directory", path: target.path(&job.item), source };
     let copying = target.copying(context).map_err(create)?;
-    let source = open_source(job, stat)?;
+    let source = job.open_source(stat)?;
     let room = copying.stage_dir.dir();
     let name = copying.stage_dir.fresh_name('d');
     let reuse = job.reuse.as_ref().filter(|reuse| reuse.take_stage(room, &name));
@@ -253,16 +253,6 @@ fn prepare<'a>(context: &'a Context, target: &'a Target, job: &'a TreeJob, stat:
         last_checkpoint: Mutex::new((Instant::now(), 0)),
     };
     Ok((tree, header))
-}
-
-fn open_source(job: &TreeJob, stat: &Stat) -> Result<Dir> {
-    let path = || job.source.path_of(&job.item);
-    let opened = job.source.dir.open_child(&job.item.name);
-    let source = opened.map_err(|source| job.blame(stat, Box::new(MoveError::Open { path: path(), source })))?;
-    if source.id() != stat.id {
-        return Err(Box::new(MoveError::ChangedWhileRead { path: path() }));
-    }
-    Ok(source)
 }
 
 /// Makes the stage's root. On a server by way of a rename: some cannot rename directories, which is to be told before
