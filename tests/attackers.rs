@@ -12,8 +12,6 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::Duration;
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
@@ -21,6 +19,7 @@ use common::fs::{Scratch, scratch};
 use common::run::Pmove;
 use common::snapshot::{Snapshot, assert_same};
 use common::tree::Tree;
+use promises::held::{held_after, held_before};
 use promises::{Sides, across, back, empty, entries, everywhere, injected, litter, names};
 use promises::{rounds, wait_until, watched};
 
@@ -104,10 +103,9 @@ fn h34_a_target_directory_that_is_exchanged_under_way_stays_the_target() {
             symlink(&*elsewhere, sides.to.join("link")).unwrap();
             let (one, other) = (sides.to.join("sub"), sides.to.join("link"));
             let pmove = ways(&sides).swap_remove(way).arg(&one);
-            let running = injected(pmove, &["linkat,renameat2,utimensat:delay_enter=600ms:when=1"]).spawn();
-            thread::sleep(Duration::from_millis(400));
+            let held = held_before(pmove, "linkat,renameat2,utimensat", 1);
             assert!(swap(&one, &other));
-            running.wait().ok();
+            held.go_on().ok();
             assert_eq!(names(&other).len(), if way == 0 { 1 } else { 9 });
             assert_same(&before, &Snapshot::of(&*elsewhere));
             empty(&sides.to);
@@ -126,11 +124,10 @@ fn h34_a_source_directory_that_becomes_a_link_is_not_removed_through() {
             build_sources(&sides);
             symlink(&*outside, sides.from.join("link")).unwrap();
             let pmove = ways(&sides).swap_remove(way).args(["-j", "1"]).arg(&*sides.to);
-            let running = injected(pmove, &["linkat,renameat2:delay_exit=700ms:when=1"]).spawn();
-            wait_until("something is published", || names(&sides.to).iter().any(|name| !name.starts_with('.')));
+            let held = held_after(pmove, "linkat,renameat2", 1);
             let (one, other) = if way == 0 { ("src", "link") } else { ("src/d", "link") };
             assert!(swap(&sides.from.join(one), &sides.from.join(other)));
-            let output = running.wait();
+            let output = held.go_on();
             assert!(matches!(output.code, Some(0 | 1)), "{}", output.dump());
             assert_same(&before, &Snapshot::of(&*outside));
             assert_no_secret(&sides.to);
@@ -149,11 +146,9 @@ fn h34_a_directory_that_is_opened_again_must_be_the_same() {
         let tree = Tree::new().file("d/f0", "ours").hard_link("stays", "d/f0").file("slow", "slow");
         tree.symlink("link", &*outside).build(&sides.from);
         let pmove = sides.pmove().args(["d/f0", "slow"]).arg(&*sides.to);
-        let running = injected(pmove, &["linkat:delay_enter=700ms:when=1"]).spawn();
-        wait_until("it has begun", || !names(&sides.to).is_empty());
-        thread::sleep(Duration::from_millis(300));
+        let held = held_before(pmove, "linkat", 1);
         assert!(swap(&sides.from.join("d"), &sides.from.join("link")));
-        running.wait().fails_with(1).stderr_has("'d/f0' vanished before it could be moved");
+        held.go_on().fails_with(1).stderr_has("'d/f0' vanished before it could be moved");
         assert_same(&before, &Snapshot::of(&*outside));
         assert_eq!(names(&sides.to), ["slow"]);
         assert_eq!(fs::read(sides.from.join("link/f0")).unwrap(), b"ours");

@@ -19,7 +19,8 @@ use rustix::fs::{Mode, OFlags, openat};
 use common::run::Output;
 use common::snapshot::Snapshot;
 use common::tree::{Tree, set_mtime};
-use promises::{Sides, across, back, empty, entries, injected, names, rounds, wait_until};
+use promises::held::{held_after, held_before};
+use promises::{Sides, across, back, empty, entries, names, rounds};
 
 /// A name, and what is done to the file of that name.
 type Change = (&'static str, fn(&Path));
@@ -83,15 +84,9 @@ fn h19_what_changes_before_it_is_published_stays_and_is_not_published() {
         // On the way to the first target: all are staged.
         build(&sides.from);
         let all = CHANGES.map(|(name, _)| name);
-        let running = injected(sides.pmove().args(all).arg(&*sides.to), &["linkat:delay_enter=1s:when=1"]).spawn();
-        let has_record = || {
-            let runs = promises::litter(&sides.to).iter().flat_map(|base| entries(base)).collect::<Vec<_>>();
-            runs.iter().flat_map(|run| names(run)).any(|name| name.starts_with('r'))
-        };
-        wait_until("all are staged", has_record);
-        thread::sleep(Duration::from_millis(300));
+        let held = held_before(sides.pmove().args(["-j", "1"]).args(all).arg(&*sides.to), "linkat", 1);
         let changed = change(&sides.from);
-        assert_all_stay(&sides, &changed, &running.wait());
+        assert_all_stay(&sides, &changed, &held.go_on());
         // Nothing but the one that was past its last look.
         assert_eq!(names(&sides.to), [CHANGES[0].0]);
     }
@@ -103,11 +98,10 @@ fn h19_what_changes_after_it_was_published_stays() {
     for sides in [across(), back()] {
         build(&sides.from);
         let all = CHANGES.map(|(name, _)| name);
-        let running = injected(sides.pmove().args(all).arg(&*sides.to), &["linkat:delay_exit=300ms"]).spawn();
-        let last = sides.to.join(CHANGES[CHANGES.len() - 1].0);
-        wait_until("the last one is published", || last.exists());
+        let pmove = sides.pmove().args(["-j", "1"]).args(all).arg(&*sides.to);
+        let held = held_after(pmove, "linkat", CHANGES.len());
         let changed = change(&sides.from);
-        assert_all_stay(&sides, &changed, &running.wait());
+        assert_all_stay(&sides, &changed, &held.go_on());
         for (name, _) in CHANGES {
             assert_eq!(fs::read(sides.to.join(name)).unwrap(), b"before", "{name}");
         }
@@ -125,14 +119,11 @@ fn h19_what_changes_while_it_is_read_stays() {
                 let path = sides.from.join(&name);
                 Tree::new().file(&name, vec![7; 33 << 20]).mtime(5, 5).build(&sides.from);
                 // Each call copies a part: it changes between two of them.
-                let calls = "copy_file_range,splice:delay_exit=300ms:when=1..2";
                 let operand = if dir.is_empty() { &*name } else { "t" };
-                let running = injected(sides.pmove().arg(operand).arg(&*sides.to), &[calls]).spawn();
-                wait_until("it is being copied", || !names(&sides.to).is_empty());
-                thread::sleep(Duration::from_millis(150));
+                let held = held_after(sides.pmove().arg(operand).arg(&*sides.to), "splice", 1);
                 change(&path);
                 let changed = Snapshot::of(&path);
-                let output = running.wait();
+                let output = held.go_on();
                 output.fails_with(1).stderr_is(&format!("pmove: '{name}' changed while it was being read; it stays\n"));
                 common::snapshot::assert_same(&changed, &Snapshot::of(&path));
                 assert!(names(&sides.to).is_empty());
@@ -149,14 +140,11 @@ fn h20_what_changes_in_a_directory_before_it_is_hidden_is_kept_and_named() {
         fs::create_dir_all(sides.from.join("t/d")).unwrap();
         build(&sides.from.join("t/d"));
         Tree::new().file("t/same", "same").file("t/e/same", "same").dir("t/gone").build(&sides.from);
-        let running = injected(sides.pmove().arg("t").arg(&*sides.to), &["renameat2:delay_enter=700ms:when=1"]).spawn();
-        let is_staged = || promises::litter(&sides.to).iter().any(|base| Snapshot::of(base).len() > 14);
-        wait_until("it is staged", is_staged);
-        thread::sleep(Duration::from_millis(200));
+        let held = held_before(sides.pmove().arg("t").arg(&*sides.to), "renameat2", 1);
         change(&sides.from.join("t/d"));
         Tree::new().file("t/new", "new").file("t/e/new/deep", "new").dir("t/gone/new").build(&sides.from);
         let changed = Snapshot::of(&*sides.from);
-        let output = running.wait();
+        let output = held.go_on();
         output.fails_with(1).stderr_has("what appeared or changed in it during the move is in 't'");
         let kept = Snapshot::of(&*sides.from);
         for name in ["t/new", "t/e/new/deep", "t/gone/new"].map(str::to_owned).into_iter().chain(of_changes()) {

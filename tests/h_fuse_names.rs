@@ -15,7 +15,8 @@ use common::trace::Strace;
 use common::tree::Tree;
 use fuse::odd::{Odd, pmove};
 use fuse::{Fault, Flags, Op, Quirks};
-use promises::{files, injected, names, wait_until};
+use promises::held::held_after;
+use promises::{files, injected, names};
 use rustix::io::Errno;
 
 fn some_of_all() -> Tree {
@@ -211,10 +212,9 @@ fn h19_a_source_that_is_replaced_between_link_and_unlink_stays() {
     let odd = Odd::new(Quirks { flags: Flags::Refused(Errno::INVAL), ..Quirks::default() });
     Tree::new().file("f", "first").file("other", "second").build(&odd.from);
     let command = Pmove::new().arg("f").arg(&odd.to).cwd(&odd.from);
-    let running = injected(command, &["linkat:delay_exit=500ms"]).spawn();
-    wait_until("it is linked", || odd.to.join("f").exists());
+    let held = held_after(command, "linkat", 1);
     fs::rename(odd.from.join("other"), odd.from.join("f")).unwrap();
-    running.wait().fails_with(1).stderr_has("'f' changed while it was being moved");
+    held.go_on().fails_with(1).stderr_has("'f' changed while it was being moved");
     assert_eq!(fs::read(odd.to.join("f")).unwrap(), b"first");
     assert_eq!(fs::read(odd.from.join("f")).unwrap(), b"second");
 }

@@ -9,7 +9,6 @@ mod promises;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown, symlink};
 use std::path::Path;
-use std::thread;
 use std::time::Duration;
 
 use common::fs::{require_root, scratch};
@@ -18,6 +17,7 @@ use common::run::{Output, Pmove};
 use common::snapshot::{Snapshot, assert_same};
 use common::trace::Strace;
 use common::tree::Tree;
+use promises::held::{held_after, held_before};
 use promises::{Sides, across, back, empty, everywhere, injected, names, one_device, ordinarily};
 
 #[test]
@@ -79,10 +79,9 @@ fn swapped_after_its_listing(special: &Tree, kind: u32) {
         for args in ["src", "src/*"] {
             special.clone().file("src/f", "x").build(&sides.from);
             let pmove = sides.pmove().args(["-j", "1", args]).arg(&*sides.to).timeout(Duration::from_secs(20));
-            let running = injected(pmove, &["getdents64:delay_exit=1s:when=1"]).spawn();
-            thread::sleep(Duration::from_millis(500));
+            let held = held_after(pmove, "getdents64", 1);
             fs::rename(sides.from.join("special"), sides.from.join("src/f")).unwrap();
-            let output = running.wait();
+            let output = held.go_on();
             // Refused, or moved as what it is now.
             assert!(matches!(output.code, Some(0 | 1)), "{}", output.dump());
             let is_it = |path: &Path| path.symlink_metadata().is_ok_and(|found| found.mode() & 0o17_0000 == kind);
@@ -181,10 +180,9 @@ fn h88_the_only_copy_is_not_taken_for_a_duplicate_of_itself() {
 
 /// Moves `f` onto an existing `f`, and has `meanwhile` done between the judgement and the replacement.
 fn replaced_meanwhile(sides: &Sides, meanwhile: impl FnOnce()) -> Output {
-    let running = injected(sides.pmove().arg("f").arg(&*sides.to), &["renameat:delay_enter=1s:when=1"]).spawn();
-    thread::sleep(Duration::from_millis(600));
+    let held = held_before(sides.pmove().arg("f").arg(&*sides.to), "renameat", 1);
     meanwhile();
-    running.wait()
+    held.go_on()
 }
 
 #[test]
@@ -246,15 +244,11 @@ fn h94_a_target_that_becomes_the_source_itself_is_no_success() {
 #[test]
 #[ignore = "needs strace"]
 fn h94_a_target_that_goes_after_the_kernel_has_met_it_is_skipped_all_the_same() {
-    for (make, call) in [(one_device as fn() -> Sides, "renameat2"), (across, "linkat"), (back, "linkat")] {
-        let sides = make();
+    for (sides, call) in [(one_device(), "renameat2"), (across(), "linkat"), (back(), "linkat")] {
         Tree::new().file("f", "new").build(&sides.from);
-        Tree::new().file("f", "old").build(&sides.to);
         let pmove = sides.pmove().args(["-n", "f"]).arg(&*sides.to);
-        let running = injected(pmove, &[&format!("{call}:delay_exit=1s:when=1")]).spawn();
-        thread::sleep(Duration::from_millis(600));
-        fs::remove_file(sides.to.join("f")).unwrap();
-        running.wait().ok().stderr_is("");
+        // As if it had been there for this call only.
+        injected(pmove, &[&format!("{call}:error=EEXIST:when=1")]).run().ok().stderr_is("");
         assert_eq!((names(&sides.from), names(&sides.to).len()), (vec!["f".to_owned()], 0));
     }
 }

@@ -16,7 +16,8 @@ use common::run::Pmove;
 use common::snapshot::Snapshot;
 use common::trace::{Call, Strace};
 use common::tree::Tree;
-use promises::{Files, Sides, across, back, everywhere, files, injected, names, wait_until};
+use promises::held::held_after;
+use promises::{Files, Sides, across, back, everywhere, files, injected, names};
 
 #[test]
 fn h01_a_failed_overwrite_keeps_source_and_target() {
@@ -165,11 +166,9 @@ fn h24_content_is_durable_before_its_name_and_the_name_before_the_source_goes() 
 fn h19_a_source_that_changes_meanwhile_stays() {
     for sides in [across(), back()] {
         Tree::new().file("f", "before").build(&sides.from);
-        let pmove = injected(sides.pmove().arg("f").arg(&*sides.to), &["linkat:delay_exit=500ms"]);
-        let running = pmove.spawn();
-        wait_until("it is published", || sides.to.join("f").exists());
+        let held = held_after(sides.pmove().arg("f").arg(&*sides.to), "linkat", 1);
         OpenOptions::new().append(true).open(sides.from.join("f")).unwrap().write_all(b" and after").unwrap();
-        running.wait().fails_with(1).stderr_has("'f' changed while it was being moved; it stays");
+        held.go_on().fails_with(1).stderr_has("'f' changed while it was being moved; it stays");
         assert_eq!(fs::read(sides.from.join("f")).unwrap(), b"before and after");
     }
 }
@@ -179,11 +178,9 @@ fn h19_a_source_that_changes_meanwhile_stays() {
 fn h19_a_source_that_is_replaced_meanwhile_stays() {
     for sides in [across(), back()] {
         Tree::new().file("f", "one").file("g", "two").build(&sides.from);
-        let pmove = injected(sides.pmove().arg("f").arg(&*sides.to), &["linkat:delay_exit=500ms"]);
-        let running = pmove.spawn();
-        wait_until("it is published", || sides.to.join("f").exists());
+        let held = held_after(sides.pmove().arg("f").arg(&*sides.to), "linkat", 1);
         fs::rename(sides.from.join("g"), sides.from.join("f")).unwrap();
-        running.wait().fails_with(1);
+        held.go_on().fails_with(1);
         assert_eq!(fs::read(sides.from.join("f")).unwrap(), b"two");
         assert_eq!(fs::read(sides.to.join("f")).unwrap(), b"one");
     }

@@ -17,7 +17,8 @@ use common::mount::{LoopFs, Mount};
 use common::run::Pmove;
 use common::snapshot::{Snapshot, assert_same};
 use common::tree::Tree;
-use promises::{across, back, everywhere, injected, names, one_device, wait_until};
+use promises::held::held_before;
+use promises::{across, back, everywhere, injected, names, one_device};
 
 #[test]
 fn h08_of_two_sources_with_one_name_the_later_is_refused_whatever_the_threads_do() {
@@ -91,11 +92,9 @@ fn h75_what_is_created_just_before_publishing_is_not_replaced() {
     for sides in [across(), back()] {
         Tree::new().file("f", "ours").file("d/g", "ours").build(&sides.from);
         for (source, theirs) in [("f", "f"), ("d", "d")] {
-            let calls = "linkat,renameat2:delay_enter=400ms";
-            let running = injected(sides.pmove().args(["-n", source]).arg(&*sides.to), &[calls]).spawn();
-            wait_until("it is staged", || names(&sides.to).iter().any(|name| name.starts_with(".pmove-")));
+            let held = held_before(sides.pmove().args(["-n", source]).arg(&*sides.to), "linkat,renameat2", 1);
             fs::write(sides.to.join(theirs), "theirs").unwrap();
-            running.wait().ok().stderr_is("");
+            held.go_on().ok().stderr_is("");
             assert_eq!(fs::read(sides.to.join(theirs)).unwrap(), b"theirs");
         }
         assert_eq!(fs::read(sides.from.join("f")).unwrap(), b"ours");

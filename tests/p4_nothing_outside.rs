@@ -11,8 +11,6 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
-use std::thread;
-use std::time::Duration;
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
@@ -20,7 +18,8 @@ use common::fs::{is_root, ordinary_user, scratch};
 use common::run::{Output, Pmove};
 use common::snapshot::{Snapshot, assert_same};
 use common::tree::Tree;
-use promises::{Sides, across, back, everywhere, files, give_away, injected, names, ordinarily, watched};
+use promises::held::held_after;
+use promises::{Sides, across, back, everywhere, files, give_away, names, ordinarily, watched};
 
 /// What must neither be changed nor turn up elsewhere.
 const SECRET: &[u8] = b"secret";
@@ -220,11 +219,9 @@ fn h34_a_directory_swapped_for_a_link_leads_nowhere_in_a_pattern() {
 /// Moves by `args`, and once a directory has been listed, exchanges `one` and `other` for good.
 fn move_and_swap_after_listing(sides: &Sides, args: &[&str], one: &str, other: &str) -> Output {
     let pmove = sides.pmove().args(["-j", "1"]).args(args).arg(&*sides.to);
-    let running = injected(pmove, &["getdents64:delay_exit=1s:when=1"]).spawn();
-    // A machine too slow for this has the link listed as a link, and nothing can go wrong.
-    thread::sleep(Duration::from_millis(500));
+    let held = held_after(pmove, "getdents64", 1);
     swap(&sides.from.join(one), &sides.from.join(other));
-    let output = running.wait();
+    let output = held.go_on();
     assert!(matches!(output.code, Some(0 | 1)), "{}", output.dump());
     output
 }
@@ -236,6 +233,10 @@ fn h34_a_directory_swapped_after_its_listing_is_not_entered() {
     for make in [across, back, promises::one_device] {
         for args in ["src", "src/*/f*", "src/**/f*"] {
             let sides = make();
+            if args == "src" && sides.is_one_device() {
+                // Renamed as it is: nothing is listed.
+                continue;
+            }
             Tree::new().file("src/d/f0", "ours").symlink("link", &*outside).build(&sides.from);
             let output = move_and_swap_after_listing(&sides, &[args], "src/d", "link");
             // What fails is to open it, not what was found in it.

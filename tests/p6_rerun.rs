@@ -20,7 +20,8 @@ use common::run::Pmove;
 use common::snapshot::{Snapshot, assert_same};
 use common::trace::{Counts, Strace};
 use common::tree::Tree;
-use promises::{Sides, across, back, injected, names, wait_until};
+use promises::held::held_before;
+use promises::{Sides, across, back, injected, names};
 
 /// The calls by which anything changes, or by which it is learnt what to change.
 const CALLS: &[&str] = &[
@@ -293,12 +294,12 @@ fn p6_a_source_that_changed_after_the_kill_is_moved_anew() {
 fn p6_what_a_live_run_has_staged_is_left_alone() {
     for sides in [across(), back()] {
         Tree::new().file("slow/f", "slow").file("quick/f", "quick").file("q", "q").build(&sides.from);
-        let slow = injected(sides.pmove().arg("slow").arg(&*sides.to), &["renameat2:delay_enter=1s"]).spawn();
+        let slow = held_before(sides.pmove().arg("slow").arg(&*sides.to), "renameat2", 1);
         let stage = |sides: &Sides| promises::litter(&sides.to).first().map(|base| promises::entries(base).len());
-        wait_until("it is staged", || stage(&sides) == Some(1));
+        assert_eq!(stage(&sides), Some(1));
         sides.pmove().args(["quick", "q"]).arg(&*sides.to).run().ok();
         assert_eq!(stage(&sides), Some(1));
-        slow.wait().ok();
+        slow.go_on().ok();
         assert_eq!(names(&sides.to), ["q", "quick", "slow"]);
         assert_eq!(fs::read(sides.to.join("slow/f")).unwrap(), b"slow");
         assert!(names(Path::new(&*sides.from)).is_empty());
@@ -327,11 +328,9 @@ fn p6_a_tree_that_is_skipped_after_all_leaves_no_stage() {
     Tree::new().file("tree/big", vec![7; 70 << 20]).build(&sides.from);
     let whole = Snapshot::of(&*sides.from);
     let pmove = sides.pmove().args(["-n", "tree"]).arg(&*sides.to);
-    let running = injected(pmove, &["syncfs:delay_enter=2s"]).spawn();
-    wait_until("it is staged", || fs::metadata(&*sides.from).is_ok() && !names(&sides.to).is_empty());
-    std::thread::sleep(std::time::Duration::from_secs(1));
+    let held = held_before(pmove, "syncfs", 1);
     fs::create_dir(sides.to.join("tree")).unwrap();
-    running.wait().ok();
+    held.go_on().ok();
     assert_same(&whole, &Snapshot::of(&*sides.from));
     assert_eq!(fs::read_dir(sides.to.join("tree")).unwrap().count(), 0);
     sides.assert_no_litter();

@@ -14,7 +14,8 @@ use common::mount::Mount;
 use common::run::Pmove;
 use common::snapshot::{Snapshot, assert_same};
 use common::tree::Tree;
-use promises::{across, back, everywhere, injected, names, ordinarily, wait_until, watched};
+use promises::held::held_before;
+use promises::{across, back, everywhere, injected, names, ordinarily, watched};
 
 /// A tree of some depth, `tree`, and a file and a tree beside it.
 fn build(dir: &Path) {
@@ -117,12 +118,10 @@ fn h20_a_file_that_appears_in_the_source_is_not_removed() {
     for sides in [across(), back()] {
         build(&sides.from);
         // After the listing, before the tree is published.
-        let running = injected(sides.pmove().arg("tree").arg(&*sides.to), &["renameat2:delay_enter=600ms"]).spawn();
-        wait_until("it is staged", || count(&sides.to) >= 400);
-        std::thread::sleep(std::time::Duration::from_millis(100));
+        let held = held_before(sides.pmove().arg("tree").arg(&*sides.to), "renameat2", 1);
         fs::write(sides.from.join("tree/d1/new"), "new").unwrap();
         fs::write(sides.from.join("tree/d2/e2/f2"), "changed").unwrap();
-        let output = running.wait();
+        let output = held.go_on();
         output.fails_with(1).stderr_has("what appeared or changed in it during the move is in 'tree'");
         assert_eq!(fs::read(sides.from.join("tree/d1/new")).unwrap(), b"new");
         assert_eq!(fs::read(sides.from.join("tree/d2/e2/f2")).unwrap(), b"changed");
@@ -137,14 +136,12 @@ fn h20_a_file_that_appears_in_the_source_is_not_removed() {
 fn h90_what_appears_in_the_hidden_source_is_kept_and_named() {
     for sides in [across(), back()] {
         build(&sides.from);
-        let running = injected(sides.pmove().arg("tree").arg(&*sides.to), &["unlinkat:delay_enter=3ms"]).spawn();
-        let hidden = || promises::entries(&sides.from).into_iter().find(|path| is_hidden(path));
-        wait_until("the source is hidden", || hidden().is_some());
-        let hidden = hidden().unwrap();
+        let held = held_before(sides.pmove().arg("tree").arg(&*sides.to), "unlinkat", 1);
+        let hidden = promises::entries(&sides.from).into_iter().find(|path| is_hidden(path)).unwrap();
         fs::write(hidden.join("late"), "late").unwrap();
         // And the old name is taken again.
         fs::create_dir(sides.from.join("tree")).unwrap();
-        let output = running.wait();
+        let output = held.go_on();
         output.fails_with(1).stderr_has(hidden.file_name().unwrap().to_str().unwrap());
         assert_eq!(fs::read(hidden.join("late")).unwrap(), b"late");
         assert_eq!(count(&sides.to.join("tree")), 400);

@@ -15,6 +15,7 @@ use rustix::process::Signal;
 use common::run::{Output, Running};
 use common::snapshot::{Snapshot, assert_same};
 use common::tree::Tree;
+use promises::held::held_before;
 use promises::{Sides, across, back, injected, names, wait_until};
 
 const ENDING: [Signal; 3] = [Signal::INT, Signal::TERM, Signal::HUP];
@@ -155,12 +156,9 @@ fn h67_a_single_file_under_way_is_withdrawn() {
     for sides in [across(), back()] {
         Tree::new().file("f", vec![1; 3 << 20]).build(&sides.from);
         Tree::new().file("f", "old").build(&sides.to);
-        let pmove = injected(sides.pmove().arg("f").arg(&*sides.to), &["utimensat:delay_enter=400ms"]);
-        let running = pmove.spawn();
-        wait_until("it has begun", || names(&sides.to).iter().any(|name| name.starts_with(".pmove-")));
-        thread::sleep(Duration::from_millis(100));
+        let held = held_before(sides.pmove().arg("f").arg(&*sides.to), "utimensat", 1);
         signal_pmove(Signal::INT, &sides);
-        running.wait().dies_by(Signal::INT);
+        held.go_on().dies_by(Signal::INT);
         assert_eq!(fs::read(sides.to.join("f")).unwrap(), b"old");
         assert_eq!(fs::metadata(sides.from.join("f")).unwrap().len(), 3 << 20);
         sides.assert_no_litter();

@@ -17,7 +17,8 @@ use std::time::Duration;
 use common::run::{Output, Pmove};
 use common::snapshot::{Snapshot, assert_same};
 use common::tree::Tree;
-use promises::{Files, Sides, across, back, empty, everywhere, files, injected, names, one_device, rounds, wait_until};
+use promises::held::{held_after, held_before};
+use promises::{Files, Sides, across, back, empty, everywhere, files, names, one_device, rounds};
 
 /// Files of a round.
 const COUNT: usize = 60;
@@ -203,21 +204,6 @@ fn h70_overlapping_runs_of_one_command_do_its_work_once() {
     }
 }
 
-/// A run that is held up before it publishes anything; `meanwhile` has a second to do its work.
-fn held_up(pmove: Pmove, calls: &str, sides: &Sides, meanwhile: impl FnOnce()) -> Output {
-    let running = injected(pmove, &[&format!("{calls}:delay_enter=1s:when=1")]).spawn();
-    let has_stage = || names(&sides.to).iter().any(|name| name.starts_with(".pmove-"));
-    if calls == "renameat2" {
-        // On one device nothing shows that it has begun.
-        thread::sleep(Duration::from_millis(500));
-    } else {
-        wait_until("it is staged", has_stage);
-        thread::sleep(Duration::from_millis(200));
-    }
-    meanwhile();
-    running.wait()
-}
-
 #[test]
 #[ignore = "needs strace"]
 fn h25_what_was_there_and_is_taken_has_vanished() {
@@ -231,10 +217,9 @@ fn h25_what_was_there_and_is_taken_has_vanished() {
                 "list" => pmove.arg("-").stdin("f00\n"),
                 _ => pmove.arg("f*"),
             };
-            let output = held_up(pmove.arg(&*sides.to), calls, &sides, || {
-                sides.pmove().arg("f00").arg(&*sides.to).run().ok();
-            });
-            output.fails_with(1).stderr_is("pmove: 'f00' vanished before it could be moved\n");
+            let held = held_before(pmove.arg(&*sides.to), calls, 1);
+            sides.pmove().arg("f00").arg(&*sides.to).run().ok();
+            held.go_on().fails_with(1).stderr_is("pmove: 'f00' vanished before it could be moved\n");
             assert_eq!(fs::read(sides.to.join("f00")).unwrap(), b"content");
             sides.assert_no_litter();
         }
@@ -258,11 +243,11 @@ fn h25_what_another_run_has_moved_does_not_turn_up_again() {
         for name in ["f", "t"] {
             Tree::new().file("f", "x").file("t/a/b", "x").build(&sides.from);
             let done = common::fs::scratch();
-            let calls = if name == "f" { "utimensat" } else { "mkdirat" };
-            let output = held_up(sides.pmove().arg(name).arg(&*sides.to), calls, &sides, || {
-                sides.pmove().arg(name).arg(&*done).run().ok();
-            });
-            output.fails_with(1).stderr_is(&format!("pmove: '{name}' vanished before it could be moved\n"));
+            // The fourth directory is the one in `t`, after three of the stage.
+            let (call, nth) = if name == "f" { ("utimensat", 1) } else { ("mkdirat", 4) };
+            let held = held_before(sides.pmove().args(["-j", "1", name]).arg(&*sides.to), call, nth);
+            sides.pmove().arg(name).arg(&*done).run().ok();
+            held.go_on().fails_with(1).stderr_is(&format!("pmove: '{name}' vanished before it could be moved\n"));
             assert!(names(&sides.to).is_empty(), "{:?}", names(&sides.to));
             assert_eq!(names(&done), [name]);
             empty(&sides.from);
@@ -275,15 +260,13 @@ fn h25_what_another_run_has_moved_does_not_turn_up_again() {
 #[ignore = "needs strace"]
 fn h25_half_a_directory_is_not_taken_for_the_whole() {
     for sides in [across(), back()] {
-        for calls in ["mkdirat:delay_enter=1s:when=4", "getdents64:delay_enter=1s:when=1"] {
+        for (call, nth) in [("mkdirat", 4), ("getdents64", 1)] {
             Tree::new().files(30, |i| (format!("t/d{}/f{i}", i % 3), "x".into())).build(&sides.from);
             let done = common::fs::scratch();
             let pmove = sides.pmove().args(["-j", "1", "t"]).arg(&*sides.to);
-            let running = injected(pmove, &[calls]).spawn();
-            wait_until("it has begun", || !names(&sides.to).is_empty());
-            thread::sleep(Duration::from_millis(300));
+            let held = held_before(pmove, call, nth);
             sides.pmove().arg("t").arg(&*done).run().ok();
-            running.wait().fails_with(1).stderr_is("pmove: 't' vanished before it could be moved\n");
+            held.go_on().fails_with(1).stderr_is("pmove: 't' vanished before it could be moved\n");
             assert!(names(&sides.to).is_empty(), "{:?}", names(&sides.to));
             assert_eq!(Snapshot::of(done.join("t")).len(), 34);
         }
@@ -295,12 +278,11 @@ fn h25_half_a_directory_is_not_taken_for_the_whole() {
 fn h25_a_source_that_goes_after_its_target_came_is_told_and_its_target_stays() {
     for sides in [across(), back()] {
         fs::write(sides.from.join("f"), "content").unwrap();
-        let running = injected(sides.pmove().arg("f").arg(&*sides.to), &["linkat:delay_exit=600ms"]).spawn();
-        wait_until("it is published", || sides.to.join("f").exists());
+        let held = held_after(sides.pmove().arg("f").arg(&*sides.to), "linkat", 1);
         fs::remove_file(sides.from.join("f")).unwrap();
         let to = sides.to.display();
         let words = format!("pmove: 'f' vanished while it was being moved; '{to}/f' holds what was read of it\n");
-        running.wait().fails_with(1).stderr_is(&words);
+        held.go_on().fails_with(1).stderr_is(&words);
         assert_eq!(fs::read(sides.to.join("f")).unwrap(), b"content");
         sides.assert_no_litter();
     }

@@ -277,6 +277,12 @@ impl Running {
         Pid::from_child(&self.child)
     }
 
+    /// The process: pmove's own, unless something runs it that stays.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Whether it is still running.
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("waiting for our own child").is_none()

@@ -6,6 +6,8 @@
 #![allow(dead_code, reason = "every test executable compiles all of this and uses its part")]
 #![allow(unreachable_pub, reason = "`pub` marks what the tests use; an executable exports nothing anyway")]
 
+pub mod held;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -62,12 +64,18 @@ impl Sides {
         Pmove::new().cwd(&self.from)
     }
 
+    /// Whether moves are renames.
+    #[must_use]
+    pub fn is_one_device(&self) -> bool {
+        let device = |dir: &Path| fs::metadata(dir).expect("a side").dev();
+        device(&self.from) == device(&self.to)
+    }
+
     /// What is said if the directory `name` would have to replace one that holds something.
     #[must_use]
     pub fn not_empty(&self, name: &str) -> String {
         let to = self.to.join(name);
-        let device = |dir: &Path| fs::metadata(dir).expect("a side").dev();
-        if device(&self.from) == device(&self.to) {
+        if self.is_one_device() {
             format!("cannot overwrite '{}': Directory not empty", to.display())
         } else {
             let to = to.display();

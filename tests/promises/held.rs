@@ -1,0 +1,89 @@
+//! Runs that wait at one of their system calls until they are told to go on. What is done meanwhile has all the time
+//! that it takes, on a machine however slow; with a delay instead, a run would sooner or later be past the point.
+
+use std::fs;
+use std::path::PathBuf;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::wait_until;
+use crate::common::fs::{Scratch, scratch};
+use crate::common::run::{Output, Pmove, Running};
+
+/// Longer than a test lasts.
+const DELAY: &str = "600s";
+
+/// What strace writes of a call that it has delayed after the kernel was done with it.
+const DELAYED: &str = "(DELAYED)";
+
+/// A run that waits. Dropped, it is killed.
+#[derive(Debug)]
+pub struct Held {
+    running: Running,
+    /// strace's.
+    tracer: Pid,
+}
+
+/// Runs it until it is about to make the `nth` of `calls` (strace's words, of each thread on its own).
+#[must_use]
+#[track_caller]
+pub fn held_before(pmove: Pmove, calls: &str, nth: usize) -> Held {
+    let names: Vec<String> = calls.split(',').map(|call| format!(" {call}(")).collect();
+    held(pmove, calls, &format!("delay_enter={DELAY}:when={nth}"), |log| {
+        names.iter().any(|name| {
+            let mut threads: Vec<_> = log.lines().filter(|line| line.contains(name)).map(first_word).collect();
+            threads.sort_unstable();
+            threads.chunk_by(|one, other| one == other).any(|calls| calls.len() >= nth)
+        })
+    })
+}
+
+/// Runs it until the kernel has made the `nth` of `calls` (strace's words, of each thread on its own), of which the run
+/// is not told yet.
+#[must_use]
+#[track_caller]
+pub fn held_after(pmove: Pmove, calls: &str, nth: usize) -> Held {
+    held(pmove, calls, &format!("delay_exit={DELAY}:when={nth}"), |log| log.contains(DELAYED))
+}
+
+/// The thread that a line of strace's is about.
+fn first_word(line: &str) -> &str {
+    line.split(' ').next().unwrap_or_default()
+}
+
+#[track_caller]
+fn held(pmove: Pmove, calls: &str, delay: &str, is_there: impl Fn(&str) -> bool) -> Held {
+    let dir: Scratch = scratch();
+    let log: PathBuf = dir.join("calls");
+    // Not pmove's parent (-D), so that it can be ended without pmove.
+    let strace = ["strace", "-D", "--follow-forks", "--quiet=all", "--output"].map(str::to_owned);
+    let what =
+        [log.display().to_string(), format!("--trace={calls}"), format!("--inject={calls}:{delay}"), "--".into()];
+    let mut running = pmove.under(strace.into_iter().chain(what)).spawn();
+    wait_until("it is held, or has ended", || {
+        is_there(&fs::read_to_string(&log).unwrap_or_default()) || !running.is_running()
+    });
+    assert!(running.is_running(), "has ended without {calls}\n{}", running.wait().dump());
+    let status = fs::read_to_string(format!("/proc/{}/status", running.pid())).expect("it is running");
+    let tracer = status.lines().find_map(|line| line.strip_prefix("TracerPid:")).expect("a line of each status");
+    let tracer = tracer.trim().parse().ok().and_then(Pid::from_raw).expect("strace traces it");
+    Held { running, tracer }
+}
+
+impl Held {
+    /// Lets it go on to its end, untraced.
+    #[track_caller]
+    pub fn go_on(self) -> Output {
+        self.let_go().wait()
+    }
+
+    /// Lets it go on.
+    #[must_use]
+    #[track_caller]
+    pub fn let_go(self) -> Running {
+        // What a tracer leaves behind without a word goes on where it is. Told to end in order, strace would wait for
+        // the end of the delay.
+        kill_process(self.tracer, Signal::KILL).expect("strace is ours to kill");
+        self.running
+    }
+}
