@@ -31,7 +31,12 @@ impl FullDisk {
     fn new(kind: FsType) -> Self {
         let size = if kind == FsType::Xfs { 320 } else { 160 };
         let tmpfs = Mount::tmpfs((size + 1) << 20);
-        let fs = LoopFs::with_image_in(tmpfs.path(), kind, size);
+        // A directory whose block fails is not the sync's business: ext4 takes its journal for damaged, sooner or later,
+        // and takes nothing more until it is mounted anew.
+        let fs = match kind {
+            FsType::Ext4 => LoopFs::ext4_with_inline_directories(tmpfs.path(), size),
+            _ => LoopFs::with_image_in(tmpfs.path(), kind, size),
+        };
         // What the file system needs for itself is there; what is free is given back.
         must(Command::new("fallocate").args(["-l", &format!("{size}M")]).arg(fs.image()));
         fs::create_dir(fs.path().join("to")).unwrap();
@@ -82,23 +87,11 @@ fn assert_all_stay(output: &Output, before: &Snapshot, from: &Path, disk: &FullD
     assert!(left.is_empty(), "published: {left:?}\n{}", output.dump());
 }
 
-/// Whether the file system has become read-only meanwhile. A block of a directory could not be written either; when ext4 comes to
-/// know of that, sooner or later, it takes its journal to be damaged, and takes nothing more until it is mounted anew.
-fn is_read_only(output: &Output) -> bool {
-    output.code == Some(1) && output.stderr_text().contains("Read-only file system")
-}
-
 /// After there was room: everything is at its target, and on its disk.
 #[track_caller]
 fn assert_finishes(before: &Snapshot, from: &Path, disk: &mut FullDisk) {
     disk.make_room();
-    let finished = pmove(from, disk).run();
-    if is_read_only(&finished) {
-        disk.fs.remount();
-        pmove(from, disk).run().ok();
-    } else {
-        finished.ok();
-    }
+    pmove(from, disk).run().ok();
     assert!(names(from).is_empty());
     assert!(litter(&disk.to()).is_empty(), "{:?}", litter(&disk.to()));
     assert_same(before, &disk.on_disk());
@@ -145,8 +138,7 @@ fn h84_nothing_staged_before_a_failed_barrier_is_used_again() {
             let output = if kills { injected(pmove(&from, &disk), &kill).run() } else { pmove(&from, &disk).run() };
             assert_eq!(output.signal.is_some(), kills, "{}", output.dump());
             assert_same(&before, &sources(&from));
-            let is_clear = !kills && !is_read_only(&output);
-            assert_eq!(litter(&disk.to()).is_empty(), is_clear, "{}", output.dump());
+            assert_eq!(litter(&disk.to()).is_empty(), !kills, "{}", output.dump());
             assert_finishes(&before, &from, &mut disk);
         }
     }

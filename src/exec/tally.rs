@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use crate::error::MoveError;
 use crate::item::{Outcome, Paths, Warning};
-use crate::report::{Reporter, Summary, copied, exchanged, how_copied, removed, removed_directory, renamed, skipped};
+use crate::report::{
+    Counters, Reporter, Summary, copied, exchanged, how_copied, removed, removed_directory, renamed, skipped,
+};
 use crate::transfer::Context;
 
 use super::order::InOrder;
@@ -49,35 +51,45 @@ impl<'a> Tally<'a> {
     }
 
     fn count(&mut self, outcome: &Outcome) {
-        let (counters, summary) = (&self.context.counters, &mut self.summary);
-        match outcome {
-            Outcome::Skipped | Outcome::Declined => counters.skipped(1),
-            // It is there still, and nobody has tried.
-            Outcome::Failed(error) if matches!(**error, MoveError::NotReached { .. }) => {}
-            Outcome::Failed(_) => counters.failed(1),
-            _ => counters.moved(1),
-        }
-        match outcome {
+        let summary = &mut self.summary;
+        let show = match outcome {
             Outcome::Renamed | Outcome::Exchanged => {
                 summary.moved += 1;
                 summary.renamed += 1;
+                Counters::moved
             }
             Outcome::Copied { bytes } => {
                 summary.moved += 1;
                 summary.copied += 1;
                 summary.bytes += bytes;
+                Counters::moved
             }
-            Outcome::Dropped | Outcome::MovedBefore => summary.moved += 1,
+            Outcome::Dropped | Outcome::MovedBefore => {
+                summary.moved += 1;
+                Counters::moved
+            }
             // What was in it has been counted.
-            Outcome::Merged { .. } => {}
-            Outcome::Skipped => summary.skipped += 1,
+            Outcome::Merged { .. } => Counters::moved,
+            Outcome::Skipped => {
+                summary.skipped += 1;
+                Counters::skipped
+            }
             Outcome::Declined => {
                 summary.skipped += 1;
                 summary.declined += 1;
+                Counters::skipped
             }
-            Outcome::Failed(error) if matches!(**error, MoveError::NotReached { .. }) => summary.not_reached += 1,
-            Outcome::Failed(_) => summary.failed += 1,
-        }
+            Outcome::Failed(error) if matches!(**error, MoveError::NotReached { .. }) => {
+                summary.not_reached += 1;
+                // It is there still, and nobody has tried.
+                return;
+            }
+            Outcome::Failed(_) => {
+                summary.failed += 1;
+                Counters::failed
+            }
+        };
+        show(&self.context.counters, 1);
     }
 
     fn lines(&self, outcome: Outcome, paths: Option<Box<Paths>>, warnings: Vec<Warning>) -> Lines {

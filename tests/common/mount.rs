@@ -176,6 +176,16 @@ impl LoopFs {
         Self::create(dir, kind, size, &mut kind.mkfs()).unwrap_or_else(|why| panic!("{why}"))
     }
 
+    /// An ext4 that keeps directories of up to some 60 short names in their inodes, so that only what is in files needs
+    /// blocks of its own. The image is in `dir`.
+    #[must_use]
+    #[track_caller]
+    pub fn ext4_with_inline_directories(dir: &Path, size: u64) -> Self {
+        let mut mkfs = FsType::Ext4.mkfs();
+        mkfs.args(["-O", "inline_data", "-b", "4096", "-I", "2048"]);
+        Self::create(dir, FsType::Ext4, size, &mut mkfs).unwrap_or_else(|why| panic!("{why}"))
+    }
+
     /// An ext4 on which [`LoopFs::fold`] can make directories that do not tell `a` from `A`, or why this
     /// kernel has none.
     pub fn casefold(size: u64) -> Result<Self, String> {
