@@ -22,6 +22,7 @@ mod exec;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod input;
 mod item;
 mod plan;
 pub mod report;

@@ -7,6 +7,9 @@ mod common;
 mod promises;
 
 use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,7 +19,7 @@ use common::run::{Output, Running};
 use common::snapshot::{Snapshot, assert_same};
 use common::tree::Tree;
 use promises::held::held_before;
-use promises::{Sides, across, back, injected, names, wait_until};
+use promises::{Sides, across, back, empty, everywhere, injected, names, wait_until};
 
 const ENDING: [Signal; 3] = [Signal::INT, Signal::TERM, Signal::HUP];
 
@@ -162,6 +165,67 @@ fn h67_a_single_file_under_way_is_withdrawn() {
         assert_eq!(fs::read(sides.to.join("f")).unwrap(), b"old");
         assert_eq!(fs::metadata(sides.from.join("f")).unwrap().len(), 3 << 20);
         sides.assert_no_litter();
+    }
+}
+
+/// What `child` has come to, once it has.
+fn ended(child: &mut Child) -> ExitStatus {
+    let mut status = None;
+    wait_until("it has ended", || {
+        status = child.try_wait().unwrap();
+        status.is_some()
+    });
+    status.unwrap()
+}
+
+/// Whoever writes the list need not write whole lines: `find` in a pipe writes blocks.
+#[test]
+fn h67_a_list_that_stops_within_a_name_holds_nothing_up() {
+    for sides in everywhere() {
+        for is_ended in [false, true] {
+            Tree::new().files(3, |i| (format!("name{i}"), "x".into())).build(&sides.from);
+            let mut command = sides.pmove().arg("-").arg(&*sides.to).command();
+            let mut running = command.stdin(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+            let mut list = running.stdin.take().unwrap();
+            list.write_all(b"name0\nname1\nna").unwrap();
+            wait_until("the whole names are moved", || names(&sides.from) == ["name2"]);
+            if is_ended {
+                list.write_all(b"me2").unwrap();
+                drop(list);
+                assert_eq!(ended(&mut running).code(), Some(0));
+                assert_eq!(names(&sides.to), ["name0", "name1", "name2"]);
+            } else {
+                signal_pmove(Signal::INT, &sides);
+                assert_eq!(ended(&mut running).signal(), Some(Signal::INT.as_raw()));
+                assert_eq!(names(&sides.from), ["name2"]);
+            }
+            sides.assert_no_litter();
+            empty(&sides.from);
+            empty(&sides.to);
+        }
+    }
+}
+
+#[test]
+fn h67_half_an_answer_is_not_waited_for_after_a_signal() {
+    for sides in everywhere() {
+        Tree::new().file("f", "new").build(&sides.from);
+        Tree::new().file("f", "old").build(&sides.to);
+        let mut command = sides.pmove().args(["-i", "f"]).arg(&*sides.to).command();
+        let mut running = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut answers = running.stdin.take().unwrap();
+        let mut question = [0; 7];
+        running.stderr.as_mut().unwrap().read_exact(&mut question).unwrap();
+        assert_eq!(&question, b"pmove: ");
+        answers.write_all(b"y").unwrap();
+        // Until it has been read, or the test says nothing; where it is not yet, nothing is wrong either.
+        thread::sleep(Duration::from_millis(300));
+        signal_pmove(Signal::INT, &sides);
+        assert_eq!(ended(&mut running).signal(), Some(Signal::INT.as_raw()));
+        assert_eq!(
+            (fs::read(sides.from.join("f")).unwrap(), fs::read(sides.to.join("f")).unwrap()),
+            (b"new".into(), b"old".into())
+        );
     }
 }
 

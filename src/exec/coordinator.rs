@@ -80,7 +80,7 @@ impl<'a> Coordinator<'a> {
         if context.policy.merge || planner.keeps_paths() {
             context.expect_others_below(planner.target());
         }
-        let permits = (context.descriptors / each).clamp(1, IN_FLIGHT);
+        let permits = context.most_items(each).min(IN_FLIGHT);
         Self {
             goals: Goals::new(context.descriptors),
             merging: Merging::default(),

@@ -1,11 +1,14 @@
 //! Answers to questions, a line each, from standard input.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::BufReader;
 use std::os::fd::AsFd;
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
+use crate::input::{Piece, read_piece, would_wait};
+
+/// How often it is looked whether the run is to end.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// Standard input, as far as answers are read from it.
 pub(super) struct Answers(Option<BufReader<File>>);
@@ -27,20 +30,18 @@ impl Answers {
     /// included, is no.
     pub(super) fn is_yes(&mut self, is_over: impl Fn() -> bool) -> bool {
         let Some(input) = &mut self.0 else { return false };
-        while would_wait(input) {
-            if is_over() {
-                return false;
+        let mut line = Vec::new();
+        loop {
+            while would_wait(input, PATIENCE) {
+                if is_over() {
+                    return false;
+                }
+            }
+            match read_piece(input, b'\n', &mut line, 1) {
+                Ok(Piece::Part) => {}
+                Ok(Piece::Rest | Piece::End) => return matches!(line.first(), Some(b'y' | b'Y')),
+                Err(_) => return false,
             }
         }
-        let mut line = Vec::new();
-        input.read_until(b'\n', &mut line).is_ok() && matches!(line.first(), Some(b'y' | b'Y'))
     }
-}
-
-/// Waits for input, a while. Whether there is none yet.
-fn would_wait(input: &BufReader<File>) -> bool {
-    let mut file = [PollFd::new(input.get_ref(), PollFlags::IN)];
-    let patience = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
-    // What cannot be polled is read without more ado.
-    input.buffer().is_empty() && matches!(poll(&mut file, Some(&patience)), Ok(0) | Err(Errno::INTR))
 }

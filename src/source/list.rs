@@ -6,15 +6,15 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::io::{BufRead, BufReader, Cursor};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use crate::error::{MoveError, Result};
+use crate::input::{Piece, read_piece, would_wait};
 
 /// What is longer than this, in bytes, is not a path but something that is not a list.
 const LONGEST_ENTRY: usize = 64 * 1024;
@@ -30,10 +30,7 @@ pub trait Input: BufRead {
 
 impl Input for BufReader<File> {
     fn would_wait(&self, patience: Duration) -> bool {
-        let mut file = [PollFd::new(self.get_ref(), PollFlags::IN)];
-        let patience = Timespec { tv_sec: patience.as_secs().cast_signed(), tv_nsec: patience.subsec_nanos().into() };
-        // A file that cannot be polled is read without more ado. A signal ends the wait: the caller looks for it.
-        self.buffer().is_empty() && matches!(poll(&mut file, Some(&patience)), Ok(0) | Err(Errno::INTR))
+        would_wait(self, patience)
     }
 }
 
@@ -66,17 +63,43 @@ pub(super) struct Reader {
     list: List,
     /// The entry that is being read; reused, so that an entry costs no allocation here.
     entry: Vec<u8>,
-    ended: bool,
+    state: State,
+}
+
+/// How far a list has been read.
+#[derive(Debug)]
+enum State {
+    /// The entry in hand has begun; more of it is to come.
+    Within,
+    /// The entry in hand is whole.
+    Whole,
+    /// The entry in hand was given out: the next one begins.
+    Given,
+    /// The list ends behind the entry in hand.
+    Last,
+    /// The list cannot be read any further. What has been read of the entry is not a name: the rest of it is missing.
+    Failed(Errno),
+    Ended,
 }
 
 impl Reader {
     pub(super) fn new(list: List) -> Self {
-        Self { list, entry: Vec::new(), ended: false }
+        Self { list, entry: Vec::new(), state: State::Given }
     }
 
-    /// Whether the next name would have to be waited for longer than that.
-    pub(super) fn would_wait(&self, patience: Duration) -> bool {
-        !self.ended && self.list.input.would_wait(patience)
+    /// Whether the next name, or the rest of it, would have to be waited for longer than that.
+    pub(super) fn would_wait(&mut self, patience: Duration) -> bool {
+        while self.is_on_the_way() {
+            if self.list.input.would_wait(patience) {
+                return true;
+            }
+            self.read_on();
+            if self.is_on_the_way() && self.entry.len() > LONGEST_ENTRY {
+                // Its end may never come, and whoever asks is to look for signals.
+                return true;
+            }
+        }
+        false
     }
 
     /// Bytes of memory that an entry has taken so far.
@@ -87,47 +110,51 @@ impl Reader {
 
     /// The next name. Not an `Iterator`: the name lives in the reader until the next call.
     pub(super) fn next_name(&mut self) -> Option<Result<&[u8]>> {
-        while !self.ended {
-            match self.read_entry() {
-                Ok(()) => {}
-                Err(error) => {
-                    // What has been read of the entry is not a name: the rest of it is missing.
-                    self.ended = true;
-                    let source = Errno::from_io_error(&error).unwrap_or(Errno::IO);
-                    return Some(Err(Box::new(MoveError::ReadList { path: self.list.name.clone(), source })));
-                }
-            }
-            if self.entry.len() > LONGEST_ENTRY {
-                let error = bad_name(&self.entry[..SHOWN], "longer than any path can be");
-                return Some(Err(Box::new(error)));
-            }
-            if self.entry.contains(&0) {
-                let error = bad_name(&self.entry, "it contains a NUL byte");
-                return Some(Err(Box::new(error)));
-            }
-            if !self.entry.is_empty() {
-                return Some(Ok(&self.entry));
-            }
+        while self.is_on_the_way() {
+            self.read_on();
         }
-        None
+        self.state = match self.state {
+            State::Failed(source) => {
+                self.state = State::Ended;
+                return Some(Err(Box::new(MoveError::ReadList { path: self.list.name.clone(), source })));
+            }
+            State::Whole => State::Given,
+            State::Last if !self.entry.is_empty() => State::Ended,
+            _ => {
+                self.state = State::Ended;
+                return None;
+            }
+        };
+        if self.entry.len() > LONGEST_ENTRY {
+            let error = bad_name(&self.entry[..SHOWN], "longer than any path can be");
+            return Some(Err(Box::new(error)));
+        }
+        if self.entry.contains(&0) {
+            let error = bad_name(&self.entry, "it contains a NUL byte");
+            return Some(Err(Box::new(error)));
+        }
+        Some(Ok(&self.entry))
     }
 
-    /// Reads up to and including the next separator, and leaves what stands before it in `entry`. Of an entry
-    /// that is too long, only the beginning is kept.
-    fn read_entry(&mut self) -> io::Result<()> {
-        let separator = self.list.separator;
-        self.entry.clear();
-        // One byte for the separator of the longest entry.
-        let most = LONGEST_ENTRY as u64 + 1;
-        self.list.input.as_mut().take(most).read_until(separator, &mut self.entry)?;
-        if self.entry.last() == Some(&separator) {
-            self.entry.pop();
-        } else if self.entry.len() > LONGEST_ENTRY {
-            self.list.input.skip_until(separator)?;
-        } else {
-            self.ended = true;
+    /// Whether more is to be read until there is a name.
+    fn is_on_the_way(&self) -> bool {
+        matches!(self.state, State::Within | State::Given)
+    }
+
+    /// Reads once. Of an entry that is too long, only the beginning is kept; an empty one is none.
+    fn read_on(&mut self) {
+        if matches!(self.state, State::Given) {
+            self.entry.clear();
         }
-        Ok(())
+        // One byte for the separator of the longest entry.
+        let most = LONGEST_ENTRY + 1;
+        self.state = match read_piece(&mut *self.list.input, self.list.separator, &mut self.entry, most) {
+            Ok(Piece::Rest) if self.entry.is_empty() => State::Given,
+            Ok(Piece::Rest) => State::Whole,
+            Ok(Piece::Part) => State::Within,
+            Ok(Piece::End) => State::Last,
+            Err(error) => State::Failed(Errno::from_io_error(&error).unwrap_or(Errno::IO)),
+        };
     }
 }
 
@@ -137,6 +164,8 @@ fn bad_name(name: &[u8], reason: &'static str) -> MoveError {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{self, Read};
+
     use proptest::prelude::*;
 
     use super::*;
@@ -164,22 +193,6 @@ mod tests {
         fn consume(&mut self, count: usize) {
             self.0.consume(count);
         }
-    }
-
-    #[test]
-    fn an_input_says_whether_it_would_wait() {
-        let (reading, writing) = rustix::pipe::pipe().unwrap();
-        let mut input = BufReader::new(File::from(reading));
-        assert!(input.would_wait(Duration::ZERO));
-        rustix::io::write(&writing, b"a\nb\n").unwrap();
-        assert!(!input.would_wait(Duration::ZERO));
-        let mut line = String::new();
-        input.read_line(&mut line).unwrap();
-        assert!(!input.would_wait(Duration::ZERO), "b is in the buffer");
-        input.read_line(&mut line).unwrap();
-        assert!(input.would_wait(Duration::ZERO));
-        drop(writing);
-        assert!(!input.would_wait(Duration::ZERO), "the end is there");
     }
 
     fn reader(input: impl Read + 'static, separator: u8) -> Reader {

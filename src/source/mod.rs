@@ -179,11 +179,11 @@ impl Stream {
     /// Whether the next candidate would have to be waited for longer than `patience`, because a list is still being
     /// written. A signal makes the answer yes at once.
     #[must_use]
-    pub fn would_wait(&self, patience: Duration) -> bool {
+    pub fn would_wait(&mut self, patience: Duration) -> bool {
         self.walk.is_none()
             && self.tasks.is_empty()
             && self.unmatched.is_empty()
-            && self.list.as_ref().is_some_and(|list| list.would_wait(patience))
+            && self.list.as_mut().is_some_and(|list| list.would_wait(patience))
     }
 
     /// Begins a task. It may yield something at once, or leave a walk to be followed.

@@ -89,12 +89,15 @@ impl Stop {
 /// So many locks are remembered before those are forgotten that nobody holds any more.
 const MANY: usize = 16384;
 
+/// Descriptors that a run holds, whatever there is to do: its standard streams, a list, the target and its stage directory,
+/// and what two links to a file take to be compared.
+const OF_RUN: usize = 24;
+
 /// So many workers there are descriptors for: each may hold a directory of a tree and its stage, its listing, the way to
 /// another directory, and a file and its copy, besides what the run holds.
 fn most_workers(descriptors: usize) -> NonZeroUsize {
-    const RUN: usize = 24;
     const EACH: usize = 8;
-    NonZeroUsize::new(descriptors.saturating_sub(RUN) / EACH).unwrap_or(NonZeroUsize::MIN)
+    NonZeroUsize::new(descriptors.saturating_sub(OF_RUN) / EACH).unwrap_or(NonZeroUsize::MIN)
 }
 
 /// What all work of one run shares.
@@ -193,6 +196,11 @@ impl Context {
             locked: Mutex::default(),
             told: Mutex::default(),
         }
+    }
+
+    /// So many items there are descriptors for, if one takes `each`. At least one.
+    pub(crate) fn most_items(&self, each: usize) -> usize {
+        (self.descriptors.saturating_sub(OF_RUN) / each).max(1)
     }
 
     /// Takes no more work after so many failures.

@@ -123,21 +123,24 @@ impl Links {
     /// what it was.
     ///
     /// # Errors
-    /// ENOENT if it was not staged, or is not there any more: then it has to be copied.
+    /// ENOENT if it was not staged, or is not there any more: then it has to be copied. Any other if that could not be found
+    /// out, or there can be no link.
     pub(crate) fn link(&self, source: (&Dir, &[u8], &Stat), to: &Dir, new: &[u8]) -> Result<(), Errno> {
         let (from, name, file) = source;
         let home = self.groups().get(&file.id).and_then(|group| group.home.clone()).ok_or(Errno::NOENT)?;
         let dir = home.nodes.open(&home.root, home.dir)?;
         link(&dir, &home.name, to, new)?;
         // Somebody may have put another file there since it was published.
-        let made = Stat::at(to, new)?;
-        let is_sure =
-            || !self.outlives.load(Ordering::Relaxed) || is_copy(from, name, file, to, new, &made) == Ok(true);
-        if made.id == home.id && made.size == file.size && is_sure() {
-            return Ok(());
+        let is_it = Stat::at(to, new).and_then(|made| {
+            let may_be = made.id == home.id && made.size == file.size;
+            Ok(may_be && (!self.outlives.load(Ordering::Relaxed) || is_copy(from, name, file, to, new, &made)?))
+        });
+        match is_it {
+            Ok(true) => Ok(()),
+            // Where it must not be read, who copies it will say so.
+            Ok(false) | Err(Errno::ACCESS) => unlink(to, new).and(Err(Errno::NOENT)),
+            Err(error) => unlink(to, new).and(Err(error)),
         }
-        unlink(to, new)?;
-        Err(Errno::NOENT)
     }
 
     /// Takes note of a name that an ended run has published, so that names still to come can be links to it.
