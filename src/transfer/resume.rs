@@ -10,7 +10,7 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use crate::crew::Crew;
-use crate::error::{MoveError, Quoted};
+use crate::error::{MoveError, Quoted, Result};
 use crate::item::{Item, Outcome, Place, path_from};
 use crate::sys::{Dir, FileId, Listing, Stat, link, rename_replacing, sync_removals, unlink, unlink_dir};
 
@@ -166,8 +166,8 @@ impl Leftovers {
                     }
                 };
             }
-            self.link_missing(context, source, target, &intent);
-            return match finish(context, source, target, &intent) {
+            let linked = self.link_missing(context, source, target, &intent);
+            return match linked.and_then(|()| finish(context, source, target, &intent)) {
                 Ok(Some(outcome)) => Resumed::Settled(outcome),
                 Ok(None) => Resumed::Afresh(item),
                 Err(error) => {
@@ -186,9 +186,12 @@ impl Leftovers {
     /// One of several links to a file, published under other names, but not under its own: gives it this name, too,
     /// before anything is retired. Copied anew it would be another file. Where something else has that name, the policy
     /// decides, and what is staged then is to be a link.
-    fn link_missing(&mut self, context: &Context, source: &Place, target: &Target, intent: &Intent) {
+    ///
+    /// # Errors
+    /// It cannot be found out whether it is one of them.
+    fn link_missing(&mut self, context: &Context, source: &Place, target: &Target, intent: &Intent) -> Result<()> {
         if intent.stamp.links == 1 {
-            return;
+            return Ok(());
         }
         let group = (intent.parent.dev, intent.stamp.ino);
         let name = intent.target_name();
@@ -197,18 +200,25 @@ impl Leftovers {
             let open = self.intents.values().filter(|other| (other.parent.dev, other.stamp.ino) == group);
             let others = open.map(Intent::target_name);
             let finished = self.finished.get(&group).into_iter().flatten().map(Vec::as_slice);
-            let is_copy = |other: &Vec<u8>| {
-                let compare = |is| is_copy(&source.dir, &intent.name, &was, dir, other, &is);
-                Stat::at(dir, other).and_then(compare) == Ok(true)
+            let copy = |other: Vec<u8>| {
+                let compare = |is| is_copy(&source.dir, &intent.name, &was, dir, &other, &is);
+                match Stat::at(dir, &other).and_then(compare) {
+                    Ok(true) => Some(Ok(other)),
+                    // Where it must not be read, it is not copied either.
+                    Ok(false) | Err(Errno::NOENT | Errno::ACCESS) => None,
+                    Err(source) => Some(Err(MoveError::Read { path: target.place.path(&other), source })),
+                }
             };
-            let published = others.chain(finished).find_map(|other| published_names(context, dir, other).find(is_copy));
-            if let Some(other) = published
+            let published =
+                others.chain(finished).find_map(|other| published_names(context, dir, other).find_map(copy));
+            if let Some(other) = published.transpose()?
                 && (Stat::at(dir, name) != Err(Errno::NOENT) || link(dir, &other, dir, name).is_err())
             {
                 context.links.note_single(was.id, target, &other);
             }
         }
         self.finished.entry(group).or_default().push(name.to_vec());
+        Ok(())
     }
 
     fn resume_tree(
