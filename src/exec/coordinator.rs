@@ -302,7 +302,7 @@ impl<'a> Coordinator<'a> {
                 self.trees_open -= 1;
                 self.put_off(*deferred)?;
             }
-            Event::LaneLeft => self.engine()?.0.serve_lane(),
+            Event::LaneLeft => self.engine()?.0.staff_lane(),
             Event::TreeStaged => {
                 self.is_staging_tree = false;
                 self.begin_tree()?;

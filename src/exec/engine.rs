@@ -1,4 +1,5 @@
-//! The threads: a private rayon pool, and one thread that waits for barriers, so that no worker has to.
+//! The threads: a private rayon pool, and one thread that waits for barriers, so that no worker has to. Renames go through a
+//! lane: one worker at a time takes them, without being woken for each batch.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -58,8 +59,9 @@ struct Lane {
     is_served: bool,
 }
 
-/// So many batches a worker renames before others may have it: a tree may be waiting on its stack.
-const TURNS_IN_LANE: usize = 16;
+/// So many batches a worker renames before others may have it: it may be one that waits for the parts of its tree, which took
+/// this on meanwhile.
+const BATCHES_IN_LANE: usize = 16;
 
 /// A pool of as many workers as there may ever be. None is started: that is for the crew to ask for, by what is returned
 /// with it. To rayon, one that is not started is one that is busy: it is never woken, and nothing is waited for. (Its own
@@ -128,12 +130,12 @@ impl Engine {
         let mut lane = self.shared.lane();
         lane.batches.push_back(batch);
         if !std::mem::replace(&mut lane.is_served, true) {
-            self.serve_lane();
+            self.staff_lane();
         }
     }
 
     /// Has a worker go on with what is to be renamed.
-    pub(super) fn serve_lane(&self) {
+    pub(super) fn staff_lane(&self) {
         self.shared.spawn(PathBuf::default(), Shared::serve_lane);
     }
 
@@ -202,7 +204,7 @@ impl Shared {
 
     /// Renames until there is nothing left to rename, or until others should have this worker.
     fn serve_lane(self: &Arc<Self>) {
-        for _ in 0..TURNS_IN_LANE {
+        for _ in 0..BATCHES_IN_LANE {
             let mut lane = self.lane();
             let Some(batch) = lane.batches.pop_front() else {
                 lane.is_served = false;

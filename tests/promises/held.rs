@@ -1,5 +1,5 @@
-//! Runs that wait at one of their system calls until they are told to go on. What is done meanwhile has all the time
-//! that it takes, on a machine however slow; with a delay instead, a run would sooner or later be past the point.
+//! Runs that wait at one of their system calls until they are told to go on. Once they are there, what is done meanwhile has
+//! all the time that it takes, on a machine however slow; with a delay instead, a run would sooner or later be past the point.
 
 use std::fs;
 use std::path::PathBuf;
@@ -24,10 +24,12 @@ pub struct Held {
     tracer: Pid,
 }
 
-/// Runs it until it is about to make the `nth` of `calls` (strace's words, of each thread on its own).
+/// Runs it until it is about to make one of `calls` (`linkat,renameat2`) for the `nth` time: each thread, and each of the calls,
+/// is counted on its own.
 #[must_use]
 #[track_caller]
 pub fn held_before(pmove: Pmove, calls: &str, nth: usize) -> Held {
+    // Of a call that it delays beforehand, strace writes only the beginning.
     let names: Vec<String> = calls.split(',').map(|call| format!(" {call}(")).collect();
     held(pmove, calls, &format!("delay_enter={DELAY}:when={nth}"), |log| {
         names.iter().any(|name| {
@@ -38,8 +40,7 @@ pub fn held_before(pmove: Pmove, calls: &str, nth: usize) -> Held {
     })
 }
 
-/// Runs it until the kernel has made the `nth` of `calls` (strace's words, of each thread on its own), of which the run
-/// is not told yet.
+/// Runs it until the kernel has made one of `calls` for the `nth` time, counted like that, of which the run is not told yet.
 #[must_use]
 #[track_caller]
 pub fn held_after(pmove: Pmove, calls: &str, nth: usize) -> Held {

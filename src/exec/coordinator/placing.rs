@@ -106,11 +106,11 @@ impl Coordinator<'_> {
         {
             self.flush()?;
         }
-        let full = self.full(&source, &target);
-        let room = self.usual_items.min(full);
+        let most = self.most_in_batch(&source, &target);
+        let room = self.usual_items.min(most);
         let open = self.open.get_or_insert_with(|| Batch { source, target, items: Vec::with_capacity(room) });
         open.items.push(item);
-        let is_full = open.items.len() >= full;
+        let is_full = open.items.len() >= most;
         if is_only {
             self.move_here()
         } else if is_full {
@@ -152,13 +152,13 @@ impl Coordinator<'_> {
     }
 
     /// How many items a batch between the two has at most.
-    fn full(&self, source: &Place, target: &Target) -> usize {
-        let full = match target.is_on_mount_of(source) {
+    fn most_in_batch(&self, source: &Place, target: &Target) -> usize {
+        let most = match target.is_on_mount_of(source) {
             // Even what is on one mount may have to be copied (subvolumes, quota projects), and then holds descriptors.
             true if self.has_met_copies() => COPIED_ON_ONE_MOUNT,
             true => RENAME_BATCH,
             false => BATCH,
         };
-        full.min(self.permits)
+        most.min(self.permits)
     }
 }

@@ -1,4 +1,4 @@
-//! Batches of which nothing can be staged, and why: for each of their items.
+//! Batches of which nothing can be staged: how each of their items ends.
 
 use std::sync::Arc;
 
@@ -20,13 +20,13 @@ pub(super) fn refuse_same(context: &Context, batch: Batch<Target>) -> Part {
     })
 }
 
-/// Whether a source that was named, and not found by a listing, does not exist.
+/// Whether a source that was named does not exist. (What a listing has found was there; should it be gone, it has vanished.)
 pub(super) fn is_missing(source: &Arc<Place>, item: &Item) -> bool {
     let place = item.place_or(source);
     item.hint.is_none() && Stat::at(&place.dir, &item.name) == Err(Errno::NOENT)
 }
 
-/// None of them is there.
+/// No source of the batch is there.
 pub(super) fn nothing_is_there(context: &Context, batch: Batch<Target>) -> Part {
     end_all(context, batch, |from, _, item| {
         Outcome::Failed(Box::new(MoveError::Stat { path: from.path_of(item), source: Errno::NOENT }))
@@ -35,20 +35,20 @@ pub(super) fn nothing_is_there(context: &Context, batch: Batch<Target>) -> Part 
 
 /// There is no room to stage in.
 pub(super) fn nothing_can_be_staged(context: &Context, batch: Batch<Target>, error: Errno) -> Part {
-    end_all(context, batch, |from, target, item| why_not_staged(context, from, target, item, error))
+    end_all(context, batch, |from, target, item| how_it_ends(context, from, target, item, error))
 }
 
-fn end_all(context: &Context, batch: Batch<Target>, how: impl Fn(&Place, &Target, &Item) -> Outcome) -> Part {
+fn end_all(context: &Context, batch: Batch<Target>, outcome_of: impl Fn(&Place, &Target, &Item) -> Outcome) -> Part {
     let Batch { source, target, items } = batch;
     let end = |item: &Item| {
-        let outcome = how(item.place_or(&source), &target, item);
+        let outcome = outcome_of(item.place_or(&source), &target, item);
         context.settle(&source, &target.place, item, outcome)
     };
     Part { settled: items.iter().map(end).collect(), ..Part::default() }
 }
 
 /// As mv, which looks at source and target before it creates anything.
-fn why_not_staged(context: &Context, from: &Place, target: &Target, item: &Item, error: Errno) -> Outcome {
+fn how_it_ends(context: &Context, from: &Place, target: &Target, item: &Item, error: Errno) -> Outcome {
     let stat = match Stat::at(&from.dir, &item.name) {
         Ok(stat) => stat,
         Err(source) => return Outcome::Failed(target.missing(context, from, item, source)),
