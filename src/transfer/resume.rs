@@ -204,8 +204,7 @@ impl Leftovers {
                 let compare = |is| is_copy(&source.dir, &intent.name, &was, dir, &other, &is);
                 match Stat::at(dir, &other).and_then(compare) {
                     Ok(true) => Some(Ok(other)),
-                    // Where it must not be read, it is not copied either.
-                    Ok(false) | Err(Errno::NOENT | Errno::ACCESS) => None,
+                    Ok(false) | Err(Errno::NOENT) => None,
                     Err(source) => Some(Err(MoveError::Read { path: target.place.path(&other), source })),
                 }
             };

@@ -137,8 +137,7 @@ impl Links {
         });
         match is_it {
             Ok(true) => Ok(()),
-            // Where it must not be read, who copies it will say so.
-            Ok(false) | Err(Errno::ACCESS) => unlink(to, new).and(Err(Errno::NOENT)),
+            Ok(false) => unlink(to, new).and(Err(Errno::NOENT)),
             Err(error) => unlink(to, new).and(Err(error)),
         }
     }
