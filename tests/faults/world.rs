@@ -207,6 +207,7 @@ pub fn run(args: Vec<OsString>, plan: Plan) -> Ran {
         let (calls, hits) = calls();
         // A killed process has no threads any more. Here, one of them may be letting go of its locks only now.
         wait_until("its workers have ended", || !has_workers());
+        wait_until("nobody else has its locks", || !has_forks());
         drop(running);
         ended.send(Ran { is_done, messages, calls, hits }).ok();
     });
@@ -235,6 +236,18 @@ fn has_workers() -> bool {
     names
         .into_iter()
         .any(|name| name.strip_prefix("pmove-").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit())))
+}
+
+/// Whether another test is about to start a program: until that is executed, the child has all our descriptors, and with them
+/// the locks of a run that has ended.
+fn has_forks() -> bool {
+    let us = std::env::current_exe().expect("this program");
+    let tasks = std::fs::read_dir("/proc/self/task").expect("a list of this process's threads");
+    let children = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("children")).ok());
+    children.into_iter().any(|children| {
+        let mut pids = children.split_whitespace();
+        pids.any(|pid| std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|program| program == us))
+    })
 }
 
 /// The sources of a flat move.
