@@ -197,8 +197,8 @@ fn h67_a_list_that_stops_within_a_name_holds_nothing_up() {
                 assert_eq!(ended(&mut running).code(), Some(0));
                 assert_eq!(names(&sides.to), ["name0", "name1", "name2"]);
             } else {
-                signal_pmove(Signal::INT, &sides);
-                assert_eq!(ended(&mut running).signal(), Some(Signal::INT.as_raw()));
+                signal_pmove(Signal::TERM, &sides);
+                assert_eq!(ended(&mut running).signal(), Some(Signal::TERM.as_raw()));
                 assert_eq!(names(&sides.from), ["name2"]);
             }
             sides.assert_no_litter();
@@ -222,8 +222,8 @@ fn h67_half_an_answer_is_not_waited_for_after_a_signal() {
         answers.write_all(b"y").unwrap();
         // Until it has been read, or the test says nothing; where it is not yet, nothing is wrong either.
         thread::sleep(Duration::from_millis(300));
-        signal_pmove(Signal::INT, &sides);
-        assert_eq!(ended(&mut running).signal(), Some(Signal::INT.as_raw()));
+        signal_pmove(Signal::TERM, &sides);
+        assert_eq!(ended(&mut running).signal(), Some(Signal::TERM.as_raw()));
         assert_eq!(
             (fs::read(sides.from.join("f")).unwrap(), fs::read(sides.to.join("f")).unwrap()),
             (b"new".into(), b"old".into())
