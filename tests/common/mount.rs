@@ -177,12 +177,14 @@ impl LoopFs {
     }
 
     /// An ext4 that keeps directories of up to some 60 short names in their inodes, so that only what is in files needs
-    /// blocks of its own. The image is in `dir`.
+    /// blocks of its own. Nor has anything of it been put off: what the kernel makes zeros of later, it makes holes of in the
+    /// image, which is in `dir`.
     #[must_use]
     #[track_caller]
     pub fn ext4_with_inline_directories(dir: &Path, size: u64) -> Self {
         let mut mkfs = FsType::Ext4.mkfs();
-        mkfs.args(["-O", "inline_data", "-b", "4096", "-I", "2048"]);
+        mkfs.args(["-O", "inline_data", "-b", "4096", "-I", "2048", "-N", "4096"]);
+        mkfs.args(["-E", "nodiscard,lazy_itable_init=0,lazy_journal_init=0"]);
         Self::create(dir, FsType::Ext4, size, &mut mkfs).unwrap_or_else(|why| panic!("{why}"))
     }
 
