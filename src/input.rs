@@ -8,6 +8,9 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
+/// So often whoever waits for input looks whether the run is to end.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(200);
+
 /// Whether the next read would wait for longer than `patience`, because whoever writes is not that far. A signal makes the
 /// answer yes at once: the caller looks for it.
 pub(crate) fn would_wait(input: &BufReader<File>, patience: Duration) -> bool {

@@ -16,7 +16,7 @@ use common::run::Pmove;
 use common::snapshot::{Snapshot, assert_same};
 use common::trace::Strace;
 use common::tree::Tree;
-use promises::{across, back, empty, everywhere, files, injected, names, one_device, ordinarily, wait_until};
+use promises::{across, back, empty, ended, everywhere, files, injected, names, one_device, ordinarily, wait_until};
 
 #[test]
 fn h21_directories_that_become_empty_stay_and_so_does_what_was_not_named() {
@@ -131,12 +131,7 @@ fn h64_a_target_that_is_write_protected_is_no_question_without_a_terminal() {
         sides.give_away();
         let pmove = ordinarily(sides.pmove().args(["f", "g", "t"]).arg(&*sides.to));
         let mut running = with_endless_input(&pmove);
-        let mut status = None;
-        wait_until("it has ended", || {
-            status = running.try_wait().unwrap();
-            status.is_some()
-        });
-        assert_eq!(status.unwrap().code(), Some(0));
+        assert_eq!(ended(&mut running).code(), Some(0));
         assert_eq!((files(&sides.to)["f"].clone(), files(&sides.to)["g"].clone()), (b"new".to_vec(), b"new".to_vec()));
         assert!(names(&sides.from).is_empty());
         drop(running.stdin.take());
@@ -263,12 +258,7 @@ fn h64_a_target_of_somebody_else_is_no_question_either() {
         sides.give_away();
         Tree::new().file("f", "old").mode(0o600).build(&sides.to);
         let mut running = with_endless_input(&sides.pmove().arg("f").arg(&*sides.to).user(ordinary_user()));
-        let mut status = None;
-        wait_until("it has ended", || {
-            status = running.try_wait().unwrap();
-            status.is_some()
-        });
-        assert_eq!(status.unwrap().code(), Some(0));
+        assert_eq!(ended(&mut running).code(), Some(0));
         assert_eq!(fs::read(sides.to.join("f")).unwrap(), b"new");
         let metadata = sides.to.join("f").metadata().unwrap();
         assert_eq!((metadata.uid(), metadata.permissions().mode() & 0o777), (ordinary_user().0, 0o644));

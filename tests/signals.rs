@@ -9,7 +9,7 @@ mod promises;
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ use common::run::{Output, Running};
 use common::snapshot::{Snapshot, assert_same};
 use common::tree::Tree;
 use promises::held::held_before;
-use promises::{Sides, across, back, empty, everywhere, injected, names, wait_until};
+use promises::{Sides, across, back, empty, ended, everywhere, injected, names, wait_until};
 
 const ENDING: [Signal; 3] = [Signal::INT, Signal::TERM, Signal::HUP];
 
@@ -168,16 +168,6 @@ fn h67_a_single_file_under_way_is_withdrawn() {
         assert_eq!(fs::metadata(sides.from.join("f")).unwrap().len(), 3 << 20);
         sides.assert_no_litter();
     }
-}
-
-/// What `child` has come to, once it has.
-fn ended(child: &mut Child) -> ExitStatus {
-    let mut status = None;
-    wait_until("it has ended", || {
-        status = child.try_wait().unwrap();
-        status.is_some()
-    });
-    status.unwrap()
 }
 
 /// Whoever writes the list need not write whole lines: `find` in a pipe writes blocks.

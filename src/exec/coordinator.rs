@@ -13,6 +13,7 @@ use std::sync::mpsc::{Receiver, RecvError};
 use std::time::Duration;
 
 use crate::error::{MoveError, Quoted};
+use crate::input::PATIENCE;
 use crate::item::{Batch, Conflict, Gathered, Item, Outcome, Settled};
 use crate::plan::{Planned, Planner};
 use crate::report::{Phase, Reporter, Summary};
@@ -149,7 +150,6 @@ impl<'a> Coordinator<'a> {
     /// The next candidate; none once the run is to end. Reading would go on after a signal, so it must not begin before
     /// there is something to read.
     fn next_of(&self, candidates: &mut Stream) -> Option<crate::error::Result<Candidate>> {
-        const PATIENCE: Duration = Duration::from_millis(200);
         while candidates.would_wait(PATIENCE) {
             if self.context.stop.is_set() {
                 return None;

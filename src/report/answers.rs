@@ -3,12 +3,8 @@
 use std::fs::File;
 use std::io::BufReader;
 use std::os::fd::AsFd;
-use std::time::Duration;
 
-use crate::input::{Piece, read_piece, would_wait};
-
-/// How often it is looked whether the run is to end.
-const PATIENCE: Duration = Duration::from_millis(200);
+use crate::input::{PATIENCE, Piece, read_piece, would_wait};
 
 /// Standard input, as far as answers are read from it.
 pub(super) struct Answers(Option<BufReader<File>>);

@@ -2,12 +2,11 @@
 //! all the time that it takes, on a machine however slow; with a delay instead, a run would sooner or later be past the point.
 
 use std::fs;
-use std::path::PathBuf;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::wait_until;
-use crate::common::fs::{Scratch, scratch};
+use super::{strace, wait_until};
+use crate::common::fs::scratch;
 use crate::common::run::{Output, Pmove, Running};
 
 /// Longer than a test lasts.
@@ -54,13 +53,11 @@ fn first_word(line: &str) -> &str {
 
 #[track_caller]
 fn held(pmove: Pmove, calls: &str, delay: &str, is_there: impl Fn(&str) -> bool) -> Held {
-    let dir: Scratch = scratch();
-    let log: PathBuf = dir.join("calls");
+    let dir = scratch();
+    let log = dir.join("calls");
     // Not pmove's parent (-D), so that it can be ended without pmove.
-    let strace = ["strace", "-D", "--follow-forks", "--quiet=all", "--output"].map(str::to_owned);
-    let what =
-        [log.display().to_string(), format!("--trace={calls}"), format!("--inject={calls}:{delay}"), "--".into()];
-    let mut running = pmove.under(strace.into_iter().chain(what)).spawn();
+    let output = format!("--output={}", log.display());
+    let mut running = strace(pmove, &["-D", &output], &[&format!("{calls}:{delay}")]).spawn();
     wait_until("it is held, or has ended", || {
         is_there(&fs::read_to_string(&log).unwrap_or_default()) || !running.is_running()
     });
@@ -75,16 +72,9 @@ impl Held {
     /// Lets it go on to its end, untraced.
     #[track_caller]
     pub fn go_on(self) -> Output {
-        self.let_go().wait()
-    }
-
-    /// Lets it go on.
-    #[must_use]
-    #[track_caller]
-    pub fn let_go(self) -> Running {
         // What a tracer leaves behind without a word goes on where it is. Told to end in order, strace would wait for
         // the end of the delay.
         kill_process(self.tracer, Signal::KILL).expect("strace is ours to kill");
-        self.running
+        self.running.wait()
     }
 }

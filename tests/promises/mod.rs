@@ -13,7 +13,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, ExitStatus};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -202,14 +202,31 @@ pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
+/// What `child` has come to, once it has.
+#[track_caller]
+pub fn ended(child: &mut Child) -> ExitStatus {
+    let mut status = None;
+    wait_until("it has ended", || {
+        status = child.try_wait().expect("waiting for our own child");
+        status.is_some()
+    });
+    status.expect("it has ended")
+}
+
 /// Runs it under strace, which does `what` (its `--inject=`) to system calls. Not for looking at the calls.
 #[must_use]
 pub fn injected(pmove: Pmove, what: &[&str]) -> Pmove {
-    let inject = what.iter().map(|what| format!("--inject={what}"));
-    let strace = ["strace", "--follow-forks", "--quiet=all", "--output=/dev/null"].map(str::to_owned);
+    strace(pmove, &["--output=/dev/null"], what)
+}
+
+/// The same with `options` of strace's own.
+fn strace(pmove: Pmove, options: &[&str], what: &[&str]) -> Pmove {
     // Only calls that are tampered with are traced, or a run takes ages.
     let calls: Vec<&str> = what.iter().filter_map(|what| what.split(':').next()).collect();
-    pmove.under(strace.into_iter().chain([format!("--trace={}", calls.join(","))]).chain(inject).chain(["--".into()]))
+    let trace = [format!("--trace={}", calls.join(","))].into_iter();
+    let inject = what.iter().map(|what| format!("--inject={what}"));
+    let first = ["strace", "--follow-forks", "--quiet=all"].iter().chain(options).map(|&option| option.to_owned());
+    pmove.under(first.chain(trace).chain(inject).chain(["--".into()]))
 }
 
 /// How often a race is run: `few` times, or as often as `PMOVE_TEST_ROUNDS` says (a thousand, before a release).

@@ -135,11 +135,11 @@ impl Links {
             let may_be = made.id == home.id && made.size == file.size;
             Ok(may_be && (!self.outlives.load(Ordering::Relaxed) || is_copy(from, name, file, to, new, &made)?))
         });
-        match is_it {
-            Ok(true) => Ok(()),
-            Ok(false) => unlink(to, new).and(Err(Errno::NOENT)),
-            Err(error) => unlink(to, new).and(Err(error)),
+        if is_it == Ok(true) {
+            return Ok(());
         }
+        unlink(to, new)?;
+        Err(is_it.err().unwrap_or(Errno::NOENT))
     }
 
     /// Takes note of a name that an ended run has published, so that names still to come can be links to it.
